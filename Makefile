@@ -1,0 +1,39 @@
+.PHONY: help setup run test check format bench faults clean
+PYTHON := $(shell for p in python3.13 python3.12 python3.11 python3; do command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(not (3,11) <= sys.version_info[:2] < (3,14))' 2>/dev/null && echo $$p && break; done)
+STAMP := .venv/.synced
+
+help:  ## what there is
+	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/'
+
+setup: $(STAMP)  ## make .venv with everything in it
+
+$(STAMP): pyproject.toml uv.lock
+	@test -n "$(PYTHON)" || { echo "make: Python 3.11, 3.12 or 3.13 is needed and none was found" >&2; exit 1; }
+	@if command -v uv >/dev/null; then uv sync --frozen --python $(PYTHON); else \
+	  test -x .uv/bin/uv || { $(PYTHON) -m venv .uv && .uv/bin/python -m pip install -q uv; }; \
+	  .uv/bin/uv sync --frozen --python $(PYTHON); fi
+	@touch $(STAMP)
+
+run: setup  ## two simulated weeks of production on SQLite: from a log to a signed rollback
+	.venv/bin/tidegauge demo
+
+test: setup  ## the tests
+	.venv/bin/python -m pytest --cov --cov-report=term:skip-covered
+
+check: setup  ## lint, types and import contracts
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+format: setup  ## format the code
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
+
+faults: setup  ## long fault-injection runs
+	.venv/bin/python -m pytest -m faults
+
+bench: setup  ## timings, each beside a bare loop
+	.venv/bin/python benchmarks/scan.py
+
+clean:
+	rm -rf .venv .uv .mypy_cache .ruff_cache .pytest_cache .hypothesis
