@@ -1,0 +1,122 @@
+"""tidegauge.yaml as frozen values. It is read by `tidegauge.config_load.load`."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from tidegauge.domain import HALLUCINATION, Objective
+
+Rate = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+NotNegative = Annotated[float, msgspec.Meta(ge=0)]
+
+
+class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Base of the sections; an unknown key is an error."""
+
+
+class StoreSection(Section, frozen=True, kw_only=True):
+    url: str = "sqlite:///tidegauge.db"
+
+
+class SourceSection(Section, frozen=True, kw_only=True):
+    """Local files by glob, .jsonl and .jsonl.gz."""
+
+    files: str
+
+
+class SamplingSection(Section, frozen=True, kw_only=True):
+    rate: Rate = 0.02
+
+
+class IntentSection(Section, frozen=True, kw_only=True):
+    objective: Rate | None = None
+    risk: Literal["normal", "high"] = "normal"
+    owner: str = "platform"
+
+
+class OwnerSection(Section, frozen=True, kw_only=True):
+    contacts_env: str | None = None
+
+
+class JudgeSection(Section, frozen=True, kw_only=True):
+    """On when base_url is set; the key comes from TIDEGAUGE_JUDGE_API_KEY."""
+
+    base_url: str | None = None
+    model: str = ""
+    rubric: str = "hallucination@1.0.0"
+    concurrency: Positive = 64
+    timeout_seconds: NotNegative = 30.0
+
+
+class PriceSection(Section, frozen=True, kw_only=True, rename={"valid_from": "from"}):
+    model: str
+    input_per_million: NotNegative
+    output_per_million: NotNegative
+    valid_from: str = "1970-01-01"
+
+
+class ReviewSection(Section, frozen=True, kw_only=True):
+    labels_per_day: NotNegative = 20
+    confirmations: Positive = 1
+    false_positive_rate: Rate = 0.0
+    due_hours: NotNegative = 48.0
+
+
+class WebhookSection(Section, frozen=True, kw_only=True):
+    """Where rollbacks go; the secret comes from TIDEGAUGE_ROLLBACK_WEBHOOK_SECRET (whsec_…)."""
+
+    url: str | None = None
+
+
+class RollbackSection(Section, frozen=True, kw_only=True):
+    mode: Literal["dry_run", "approve", "auto"] = "dry_run"
+    webhook: WebhookSection = WebhookSection()
+
+
+class EvaluationSection(Section, frozen=True, kw_only=True):
+    evaluators: tuple[str, ...] = ("rules", "overlap", "judge")
+    """The cascade, cheap to dear, by name."""
+
+
+class JobSection(Section, frozen=True, kw_only=True):
+    block_bytes: Positive = 64 << 20
+    portion_blocks: Positive = 16
+    oldest_days: NotNegative | None = None
+    """Records older than this, measured from the block's planning, are quarantined; no limit by default."""
+
+
+DEFAULT_OBJECTIVE = 0.03
+
+
+class Config(Section, frozen=True, kw_only=True):
+    store: StoreSection = StoreSection()
+    sources: tuple[SourceSection, ...] = ()
+    sampling: SamplingSection = SamplingSection()
+    intents: dict[str, IntentSection] = {}
+    owners: dict[str, OwnerSection] = {}
+    evaluation: EvaluationSection = EvaluationSection()
+    judge: JudgeSection = JudgeSection()
+    prices: tuple[PriceSection, ...] = ()
+    review: ReviewSection = ReviewSection()
+    rollback: RollbackSection = RollbackSection()
+    job: JobSection = JobSection()
+    directory: Path = Path(".")
+    """Where the file lies; relative paths are relative to it. Not a key of the file."""
+
+    def objective(self, intent: str) -> Objective:
+        """The objective of an intent; an intent that is not named gets "*"."""
+        fallback = self.intents.get("*", IntentSection())
+        named = self.intents.get(intent, fallback)
+        rate = named.objective if named.objective is not None else fallback.objective
+        return Objective(
+            indicator=HALLUCINATION,
+            intent=intent,
+            theta0=DEFAULT_OBJECTIVE if rate is None else rate,
+            risk=named.risk,
+            owner=named.owner,
+            labels_per_day=self.review.labels_per_day,
+            confirmations=self.review.confirmations,
+            false_positive_rate=self.review.false_positive_rate,
+        )

@@ -1,0 +1,58 @@
+"""Every error that Tidegauge raises on purpose.
+
+TidegaugeError            one line for the user: what, where, what to do; exit code 1
+├── UsageError            wrong flags or arguments; exit code 2
+├── ConfigError           tidegauge.yaml, a rubric or the environment says something that cannot be; exit code 2
+│   └── ArtifactChanged   a released rubric or evaluator changed its content under the same version
+├── StoreError            the store cannot be used as it is
+│   ├── StoreTooNew       written by a newer version of the program
+│   └── StoreUnavailable  cannot be reached
+├── SourceError           a source cannot be read
+│   ├── SourceChanged     the bytes of a planned range are not the bytes that were planned
+│   └── SourceUnfinished  a compressed stream ends before its planned size
+└── DeliveryError         a webhook could not be delivered
+"""
+
+
+class TidegaugeError(Exception):
+    exit_code = 1
+
+
+class UsageError(TidegaugeError):
+    exit_code = 2
+
+
+class ConfigError(TidegaugeError):
+    exit_code = 2
+
+
+class ArtifactChanged(ConfigError):
+    pass
+
+
+class StoreError(TidegaugeError):
+    pass
+
+
+class StoreTooNew(StoreError):
+    pass
+
+
+class StoreUnavailable(StoreError):
+    pass
+
+
+class SourceError(TidegaugeError):
+    pass
+
+
+class SourceChanged(SourceError):
+    pass
+
+
+class SourceUnfinished(SourceError):
+    pass
+
+
+class DeliveryError(TidegaugeError):
+    pass
