@@ -1,0 +1,64 @@
+"""STATISTICS.md, "Acceptance": small here, in full under `-m faults`."""
+
+import numpy as np
+import pytest
+
+from tests.slo.simulator import World, false_rollbacks, median_delay, month, replay
+from tidegauge.slo import Rule
+
+RULE = Rule(0.03)
+
+NULLS = {
+    "at the objective": World(rate=0.03),
+    "just below": World(rate=0.029),
+    "good": World(rate=0.01),
+    "poor judge": World(rate=0.03, sensitivity=0.6, specificity=0.9),
+    "judge drifts": World(rate=0.03, specificity_later=0.88),
+    "judge drifts far": World(rate=0.029, specificity_later=0.80, labels_per_day=100),
+    "positives come first": World(rate=0.03, delay_positive=0, delay_negative=8, labels_per_day=100),
+    "negatives never come": World(rate=0.03, delay_positive=0, delay_negative=None),
+    "everything labelled": World(rate=0.03, labels_per_day=200),
+}
+DELAYS = [(0.06, 20, 2200), (0.06, 100, 1050), (0.10, 20, 430), (0.10, 100, 270)]
+
+
+def misses(world: World, runs: int, seed: int) -> int:
+    found = 0
+    for stream in np.random.SeedSequence(seed).spawn(runs):
+        interval = replay(month(world, RULE, np.random.default_rng(stream)), RULE).estimate()
+        found += not interval["lo"] <= world.rate <= interval["hi"]
+    return found
+
+
+@pytest.mark.parametrize("name", NULLS)
+def test_healthy_months_are_left_alone(name):
+    assert false_rollbacks(NULLS[name], RULE, months=25, seed=101) == 0
+
+
+@pytest.mark.parametrize(("rate", "labels", "limit"), DELAYS)
+def test_bad_deployments_are_rolled_back_in_time(rate, labels, limit):
+    assert median_delay(World(rate=rate, labels_per_day=labels), RULE, runs=50, seed=102) <= limit
+
+
+@pytest.mark.parametrize(("rate", "labels"), [(0.01, 20), (0.03, 100)])
+def test_intervals_cover(rate, labels):
+    assert misses(World(rate=rate, labels_per_day=labels, days=28), runs=30, seed=103) <= 5
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("name", NULLS)
+def test_a_thousand_healthy_months(name):
+    assert false_rollbacks(NULLS[name], RULE, months=2000, seed=201) <= 2
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(("rate", "labels", "limit"), DELAYS)
+def test_the_median_delay(rate, labels, limit):
+    assert median_delay(World(rate=rate, labels_per_day=labels), RULE, runs=600, seed=202) <= limit
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("labels", [20, 100, 200])
+@pytest.mark.parametrize("rate", [0.01, 0.02, 0.03, 0.06])
+def test_intervals_miss_at_most_seven_percent(rate, labels):
+    assert misses(World(rate=rate, labels_per_day=labels, days=28), runs=400, seed=203) <= 28
