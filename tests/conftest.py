@@ -1,0 +1,56 @@
+"""What every test may use: a migrated store on SQLite, and on PostgreSQL where one is given."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from tidegauge.storage.migrations import migrate
+from tidegauge.storage.store import Store
+
+POSTGRESQL = "TIDEGAUGE_TEST_POSTGRESQL_URL"
+
+
+def postgresql_url() -> str:
+    """A schema of its own in the test server; skips loudly where there is no server, fails in CI."""
+    base = os.environ.get(POSTGRESQL)
+    if not base:
+        message = f"{POSTGRESQL} is not set: the PostgreSQL half of this test did not run"
+        if os.environ.get("TIDEGAUGE_CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    schema = f"test_{uuid.uuid4().hex[:12]}"
+    engine = sa.create_engine(sa.make_url(base).set(drivername="postgresql+psycopg"))
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"CREATE SCHEMA {schema}")
+    engine.dispose()
+    return f"{base}?options=-csearch_path%3D{schema}"
+
+
+def drop_schema(url: str) -> None:
+    base, schema = url.split("?options=-csearch_path%3D")
+    engine = sa.create_engine(sa.make_url(base).set(drivername="postgresql+psycopg"))
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"DROP SCHEMA {schema} CASCADE")
+    engine.dispose()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/store.db"
+        return
+    url = postgresql_url()
+    yield url
+    drop_schema(url)
+
+
+@pytest.fixture
+def store(store_url: str) -> Iterator[Store]:
+    opened = Store(store_url)
+    migrate(opened)
+    yield opened
+    opened.close()

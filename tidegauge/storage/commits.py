@@ -1,0 +1,316 @@
+"""Commits the result of a scanned block: all of it in one transaction, once."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+import msgspec
+
+from tidegauge.domain import TESTED_TIERS, Block, Deployment, Micros, Sample, test_block
+from tidegauge.storage import sampling
+from tidegauge.storage.histogram import add
+from tidegauge.storage.store import Row, Transaction
+
+_encode = msgspec.json.Encoder(order="sorted").encode
+
+
+class Quarantined(NamedTuple):
+    """A line that does not fit the contract; `start` counts from the block's begin."""
+
+    start: int
+    length: int
+    reason: str
+    detail: str
+    sha256: str
+    raw: bytes
+
+
+class RollupRows(NamedTuple):
+    """One block's additions to the rollups, in the order of their keys."""
+
+    five_minutes: list[tuple[Any, ...]]
+    days: list[tuple[Any, ...]]
+    cells: list[tuple[Any, ...]]
+    """intent, deployment, 6-hour block, requests, first_at, last_at"""
+    segments: dict[int, tuple[str, ...]]
+    accounts: dict[int, tuple[str, ...]]
+    deployments: dict[str, Deployment]
+    plans: dict[tuple[str, int], int]
+    """valid requests by intent and plan row in force"""
+
+
+class BlockResult(NamedTuple):
+    """What a block's bytes say. A function of the bytes, the plan rows and the code alone."""
+
+    records: int
+    blanks: int
+    quarantined: list[Quarantined]
+    samples: list[Sample]
+    rollup: RollupRows
+    newest_plan: int
+    last_event: Micros | None
+
+
+class Commit(StrEnum):
+    WON = "won"
+    LOST = "lost"  # somebody else committed this block: nothing was written
+    STALE = "stale"  # a plan row was added that the scan did not know: scan again
+
+
+def commit_block(
+    tx: Transaction,
+    block: Block,
+    result: BlockResult,
+    owner: str,
+    sweep: str,
+    now: Micros,
+    known: frozenset[int] | set[int] = frozenset(),
+) -> tuple[Commit, set[str]]:
+    """Writes a block's results if the block is still planned; the ids of samples that are new to the store.
+
+    Fresh samples are born claimed by `owner` in the sweep `sweep`. `known` are segments and accounts that the store
+    has already; what it has not is written.
+    """
+    sampling.lock(tx, shared=True)
+    if result.last_event is not None and tx.value(
+        "plans_that_would_change", plan=result.newest_plan, time=result.last_event
+    ):
+        return Commit.STALE, set()
+    done = tx.rows(
+        "finish_block",
+        generation=block.generation,
+        start=block.start,
+        records=result.records,
+        blanks=result.blanks,
+        quarantined=len(result.quarantined),
+        done_at=now,
+    )
+    if not done:
+        return Commit.LOST, set()
+    _add_quarantine(tx, block, result.quarantined)
+    _add_names(tx, result.rollup, known)
+    _add_five_minutes(tx, result.rollup.five_minutes)
+    _add_days(tx, result.rollup.days)
+    cells = {row[:3]: [*row[3:], 0] for row in result.rollup.cells}
+    fresh, repeats = _add_samples(tx, block, result.samples, owner, sweep, now)
+    for sample in fresh.values():
+        if sample.request.served_by in TESTED_TIERS:
+            cells[_cell(sample)][3] += 1
+    tx.many("add_cell", [_cell_row(key, cells[key]) for key in sorted(cells)])
+    _add_tallies(tx, result.rollup.plans, fresh.values(), repeats)
+    return Commit.WON, set(fresh)
+
+
+def _cell(sample: Sample) -> tuple[str, str, int]:
+    return sample.request.intent, sample.request.deployment.id, test_block(sample.request.timestamp)
+
+
+def _cell_row(key: tuple[Any, ...], values: Sequence[int]) -> Row:
+    intent, deployment, block = key
+    requests, first, last, sampled = values
+    return {
+        "intent": intent,
+        "deployment": deployment,
+        "block": block,
+        "requests": requests,
+        "sampled": sampled,
+        "first_at": first,
+        "last_at": last,
+    }
+
+
+def _add_quarantine(tx: Transaction, block: Block, lines: Sequence[Quarantined]) -> None:
+    tx.many(
+        "insert_quarantine",
+        [
+            {
+                **line._asdict(),
+                "start": block.start + line.start,
+                "generation": block.generation,
+                "source": block.source,
+            }
+            for line in lines
+        ],
+    )
+    counts: dict[str, int] = {}
+    for line in lines:
+        counts[line.reason] = counts.get(line.reason, 0) + 1
+    tx.many(
+        "add_quarantine_count",
+        [{"source": block.source, "reason": reason, "records": n} for reason, n in sorted(counts.items())],
+    )
+
+
+def _add_names(tx: Transaction, rollup: RollupRows, known: frozenset[int] | set[int]) -> None:
+    tx.many(
+        "insert_deployment",
+        [
+            {
+                "deployment": name,
+                "model_version": d.model_version,
+                "prompt_version": d.prompt_version,
+                "retrieval_index": d.retrieval_index,
+            }
+            for name, d in sorted(rollup.deployments.items())
+        ],
+    )
+    segment = ("segment", "intent", "feature", "deployment", "cohort", "experiment", "served_by")
+    account = ("account", "tenant", "feature", "intent", "deployment", "provider")
+    for query, names, rows in (
+        ("insert_segment", segment, rollup.segments),
+        ("insert_account", account, rollup.accounts),
+    ):
+        tx.many(
+            query,
+            [dict(zip(names, (key, *rest), strict=True)) for key, rest in sorted(rows.items()) if key not in known],
+        )
+
+
+_SUMS = ("requests", "input_tokens", "output_tokens", "cost_nano_usd", "cost_unknown")
+_FIVE = (
+    "bucket",
+    "segment",
+    "requests",
+    "errors",
+    "timeouts",
+    "feedback_up",
+    "feedback_neutral",
+    "feedback_down",
+    "input_tokens",
+    "output_tokens",
+    "cost_nano_usd",
+    "cost_unknown",
+    "latency",
+    "retrieval_latency",
+)
+
+
+def _add_five_minutes(tx: Transaction, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Counts are added by the database; histograms, which it cannot add, are merged here under the rows' locks."""
+    if not rows:
+        return
+    if tx.dialect == "postgresql":
+        # The rows must be locked before they are read, or two commits would each add to what the other has not seen.
+        tx.many("touch_five_minutes", [{"bucket": row[0], "segment": row[1]} for row in rows])
+    buckets = [row[0] for row in rows]
+    kept = {
+        (row["bucket"], row["segment"]): row
+        for row in tx.rows("five_minutes_between", first=min(buckets), last=max(buckets))
+    }
+    written = []
+    for values in rows:
+        row = dict(zip(_FIVE, values, strict=True))
+        old = kept.get((row["bucket"], row["segment"]))
+        if old is not None:
+            for name in ("latency", "retrieval_latency"):
+                row[name] = add(bytes(old[name]), row[name])
+        written.append(row)
+    tx.many("add_five_minutes", written)
+
+
+def _add_days(tx: Transaction, rows: Sequence[tuple[Any, ...]]) -> None:
+    tx.many("add_day", [dict(zip(("day", "account", *_SUMS), row, strict=True)) for row in rows])
+
+
+def _add_tallies(
+    tx: Transaction, plans: dict[tuple[str, int], int], fresh: Any, repeats: dict[tuple[str, int], int]
+) -> None:
+    tallies = {key: [count, 0, 0] for key, count in plans.items()}
+    for sample in fresh:
+        entry = tallies[sample.request.intent, sample.plan]
+        entry[0] -= 1
+        entry[1] += 1
+    for key, count in repeats.items():
+        tallies[key][0] -= count
+        tallies[key][2] += count
+    tx.many("add_tally", [_tally(key, *tallies[key]) for key in sorted(tallies)])
+
+
+def _tally(key: tuple[str, int], unsampled: int, sampled: int, repeats: int) -> Row:
+    return {"intent": key[0], "plan": key[1], "unsampled": unsampled, "sampled": sampled, "repeats": repeats}
+
+
+def _order(sample: Sample) -> tuple[Micros, str]:
+    """Of differing copies of a request the least one stands."""
+    return sample.request.timestamp, sample.sha256
+
+
+def _add_samples(
+    tx: Transaction, block: Block, samples: Sequence[Sample], owner: str, sweep: str, now: Micros
+) -> tuple[dict[str, Sample], dict[tuple[str, int], int]]:
+    """Samples that were new, and the others counted by intent and plan."""
+    repeats: dict[tuple[str, int], int] = {}
+    standing: dict[str, Sample] = {}
+    for sample in samples:
+        name = sample.request.request_id
+        rival = standing.get(name)
+        if rival is None:
+            standing[name] = sample
+            continue
+        standing[name], repeat = sorted((rival, sample), key=_order)
+        _count(repeats, repeat)
+    names = sorted(standing)
+    rows = [sample_row(standing[name], block, now) | {"owner": owner, "sweep": sweep} for name in names]
+    tx.many("insert_sample", rows)
+    mine = {
+        row["request_id"]
+        for row in tx.rows_in("samples_of_block", "ids", names, generation=block.generation, start=block.start)
+    }
+    others = [name for name in names if name not in mine]
+    for row in tx.rows_in("standing_samples", "ids", others):
+        sample = standing[row["request_id"]]
+        _count(repeats, sample)
+        if row["sha256"] != sample.sha256:
+            _settle_copies(tx, row, sample, block, now)
+    return {name: standing[name] for name in names if name in mine}, repeats
+
+
+def _count(repeats: dict[tuple[str, int], int], sample: Sample) -> None:
+    key = (sample.request.intent, sample.plan)
+    repeats[key] = repeats.get(key, 0) + 1
+
+
+def _settle_copies(tx: Transaction, kept: Row, copy: Sample, block: Block, now: Micros) -> None:
+    """A differing copy of a kept sample: the lesser one stands until there is a verdict, then the row is flagged."""
+    if kept["state"] != "pending":
+        tx.run("flag_conflicting", request_id=kept["request_id"])
+        return
+    if _order(copy) >= (kept["timestamp"], kept["sha256"]):
+        return
+    tx.run("replace_sample", **sample_row(copy, block, now))
+    old, new = (kept["intent"], kept["plan"]), (copy.request.intent, copy.plan)
+    if old != new:
+        tx.many("add_tally", [_tally(old, 0, -1, 1), _tally(new, 0, 1, -1)])
+    moved = [((kept["intent"], kept["deployment"], test_block(kept["timestamp"])), kept["served_by"], -1)]
+    moved.append((_cell(copy), copy.request.served_by, 1))
+    for (intent, deployment, number), tier, change in moved:
+        if tier in TESTED_TIERS:
+            tx.run("move_cell_sample", intent=intent, deployment=deployment, block=number, change=change)
+
+
+def sample_row(sample: Sample, block: Block, now: Micros) -> dict[str, Any]:
+    request = sample.request
+    return {
+        "request_id": request.request_id,
+        "sha256": sample.sha256,
+        "timestamp": request.timestamp,
+        "intent": request.intent,
+        "deployment": request.deployment.id,
+        "served_by": request.served_by,
+        "tenant": request.tenant or "",
+        "feature": request.feature or "",
+        "cohort": request.cohort or "",
+        "experiment": request.experiment or "",
+        "provider": request.provider or "",
+        "pi1": sample.pi1,
+        "plan": sample.plan,
+        "payload": _encode(redact(sample).request),
+        "generation": block.generation,
+        "block_start": block.start,
+        "ingested_at": now,
+    }
+
+
+def redact(sample: Sample) -> Sample:
+    """The place where personal data leaves a sample before it is stored; nothing is removed yet."""
+    return sample

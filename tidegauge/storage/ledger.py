@@ -1,0 +1,202 @@
+"""The ledger: which ranges of which sources are planned, done or lost, and who is at work on them."""
+
+import os
+import socket
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import psutil
+
+from tidegauge.domain import SECOND, Block, Micros, Request, Sample, short_hash
+from tidegauge.storage.store import Row, Transaction
+
+HEARTBEAT = 2 * SECOND
+DEAD_AFTER = 10 * SECOND
+
+_decode_request = msgspec.json.Decoder(Request).decode
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """What the bytes of a generation must look like for it to be the one that was planned."""
+
+    prefix_length: int = 0
+    prefix_hash: str = ""
+    planned_to: int = 0
+    tail_length: int = 0
+    tail_hash: str = ""
+
+
+class Generation(msgspec.Struct, frozen=True):
+    """One life of a file: from its first byte until it is rotated away or truncated."""
+
+    generation: str
+    source: str
+    path: str
+    encoding: str
+    inode: str
+    identity: Identity
+    size_seen: int
+    unchanged_since: Micros
+    state: str
+
+
+class Owner(msgspec.Struct, frozen=True):
+    """A process at work."""
+
+    name: str
+    host: str
+    pid: int
+    pid_started: float
+
+    @classmethod
+    def this_process(cls, now: Micros) -> "Owner":
+        pid, host = os.getpid(), socket.gethostname()
+        started = psutil.Process(pid).create_time()
+        return cls(short_hash(host, str(pid), str(started), str(now)), host, pid, started)
+
+
+def beat(tx: Transaction, owner: Owner, now: Micros) -> None:
+    tx.run("beat", owner=owner.name, host=owner.host, pid=owner.pid, pid_started=owner.pid_started, now=now)
+
+
+def leave(tx: Transaction, owner: Owner) -> None:
+    """Gives back what the owner had claimed."""
+    tx.run("release_samples", owner=owner.name)
+    tx.run("leave", owner=owner.name)
+
+
+def live_owners(tx: Transaction, now: Micros) -> list[str]:
+    """Names of those who still work: a fresh heartbeat, and not a process of this host that is gone."""
+    return [row["owner"] for row in tx.rows("owners") if row["heartbeat_at"] >= now - DEAD_AFTER and not _gone(row)]
+
+
+def _gone(row: Row) -> bool:
+    if row["host"] != socket.gethostname():
+        return False
+    try:
+        process = psutil.Process(row["pid"])
+        return abs(process.create_time() - row["pid_started"]) > 1 or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+    except psutil.Error:
+        return False
+
+
+def generations(tx: Transaction, source: str) -> list[Generation]:
+    """Those that are still followed."""
+    return [
+        Generation(
+            identity=_identity(row),
+            **{k: row[k] for k in Generation.__struct_fields__ if k != "identity"},
+        )
+        for row in tx.rows("generations", source=source)
+    ]
+
+
+def _identity(row: Row) -> Identity:
+    return Identity(**{k: row[k] for k in Identity.__struct_fields__})
+
+
+def insert_generation(tx: Transaction, generation: Generation, now: Micros) -> None:
+    values = msgspec.structs.asdict(generation)
+    tx.run("insert_generation", created_at=now, **{k: v for k, v in values.items() if k not in ("identity", "state")})
+
+
+def note_generation(tx: Transaction, generation: Generation) -> None:
+    """Remembers where the generation lies now and how large it was."""
+    names = ("generation", "path", "encoding", "inode", "size_seen", "unchanged_since")
+    tx.run("note_generation", **{name: getattr(generation, name) for name in names})
+
+
+def plan_ranges(
+    tx: Transaction, generation: str, expected: int, cuts: Sequence[int], identity: Identity, now: Micros
+) -> bool:
+    """Plans [expected, cuts[0]), [cuts[0], cuts[1]) … unless somebody else planned meanwhile."""
+    moved = tx.rows("advance_generation", generation=generation, expected=expected, **msgspec.structs.asdict(identity))
+    if not moved:
+        return False
+    starts = [expected, *cuts[:-1]]
+    tx.many(
+        "insert_block",
+        [
+            {"generation": generation, "start": start, "stop": stop, "planned_at": now}
+            for start, stop in zip(starts, cuts, strict=True)
+        ],
+    )
+    return True
+
+
+def stretch_block(tx: Transaction, generation: str, start: int, identity: Identity, expected: int, now: Micros) -> bool:
+    """Plans a compressed block anew after its file has grown."""
+    moved = tx.rows("advance_generation", generation=generation, expected=expected, **msgspec.structs.asdict(identity))
+    if moved:
+        tx.run("stretch_block", generation=generation, start=start, stop=identity.planned_to, planned_at=now)
+    return bool(moved)
+
+
+def open_blocks(tx: Transaction, generation: str) -> list[Row]:
+    return tx.rows("open_blocks", generation=generation)
+
+
+def retire(tx: Transaction, generation: str, reason: str, now: Micros) -> list[Row]:
+    """Ends a generation; its open ranges are lost, and returned."""
+    lost = tx.rows("lose_blocks", generation=generation, reason=reason, now=now)
+    tx.run("retire_generation", generation=generation)
+    return lost
+
+
+class Claimed(msgspec.Struct, frozen=True):
+    """A block to work on, and how to know its bytes."""
+
+    block: Block
+    identity: Identity
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """Who takes work, for which sweep, and who else is alive."""
+
+    owner: str
+    sweep: str
+    live: list[str]
+
+
+def claim_blocks(tx: Transaction, claim: Claim, planned_by: Micros, most: int) -> list[Claimed]:
+    """Takes planned blocks that nobody alive works on and that this sweep has not given up, oldest plan first."""
+    taken = tx.rows("claim_blocks", planned_by=planned_by, most=most, **msgspec.structs.asdict(claim))
+    if not taken:
+        return []
+    mine = {(row["generation"], row["start"]) for row in taken}
+    return [
+        Claimed(
+            Block(**{k: row[k] for k in Block.__struct_fields__}),
+            _identity(row),
+        )
+        for row in tx.rows("claimed_blocks", owner=claim.owner)
+        if (row["generation"], row["start"]) in mine
+    ]
+
+
+def release_block(tx: Transaction, block: Block, owner: str, reason: str, sweep: str = "") -> None:
+    """Gives a block back. With a sweep, that sweep does not try it again."""
+    tx.run("release_block", generation=block.generation, start=block.start, owner=owner, reason=reason, sweep=sweep)
+
+
+def count_open_blocks(tx: Transaction, sweep: str, planned_by: Micros) -> int:
+    """Blocks that a sweep still has to wait for."""
+    return int(tx.value("count_open_blocks", planned_by=planned_by, sweep=sweep))
+
+
+def claim_samples(tx: Transaction, claim: Claim, most: int) -> list[Sample]:
+    """Takes pending samples that nobody alive works on and that this sweep has not tried yet."""
+    taken = tx.rows("claim_samples", most=most, **msgspec.structs.asdict(claim))
+    samples: list[Any] = [
+        Sample(request=_decode_request(row["payload"]), pi1=row["pi1"], plan=row["plan"], sha256=row["sha256"])
+        for row in taken
+    ]
+    return sorted(samples, key=lambda sample: sample.request.request_id)
+
+
+def count_unswept(tx: Transaction, sweep: str, live: Sequence[str]) -> int:
+    """Pending samples that nobody alive works on and that this sweep has not tried."""
+    return int(tx.value("count_unswept", sweep=sweep, live=list(live)))

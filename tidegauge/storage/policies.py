@@ -1,0 +1,84 @@
+"""Objectives and policies: versioned rows, so that every outcome can name what applied to it."""
+
+from collections.abc import Sequence
+
+from tidegauge.domain import Micros, Objective, Value
+from tidegauge.storage.store import Row, Transaction
+
+
+class StoredObjective(Value, frozen=True, kw_only=True):
+    """An objective with the number of its version."""
+
+    objective: int
+    indicator: str
+    intent: str
+    theta0: float
+    alpha: float
+    false_positive_rate: float
+    owner: str
+    risk: str
+    created_at: Micros
+
+
+def objectives_in_force(tx: Transaction) -> dict[tuple[str, str], StoredObjective]:
+    """The newest version of each objective, by indicator and intent."""
+    return {(row["indicator"], row["intent"]): StoredObjective(**row) for row in tx.rows("objectives_in_force")}
+
+
+def keep_objectives(
+    tx: Transaction, objectives: Sequence[Objective], now: Micros
+) -> dict[tuple[str, str], StoredObjective]:
+    """Writes what changed. What is tested gets a new version; who is told is changed in place."""
+    kept = objectives_in_force(tx)
+    if all(_same(kept.get((wanted.indicator, wanted.intent)), wanted) for wanted in objectives):
+        return kept
+    if tx.dialect == "postgresql":
+        tx.rows("lock_objectives")
+    kept = objectives_in_force(tx)
+    number = int(tx.value("newest_objective_number") or 0)
+    for wanted in objectives:
+        old = kept.get((wanted.indicator, wanted.intent))
+        if _same(old, wanted):
+            continue
+        if old is not None and _tested(old) == _tested(wanted):
+            tx.run("tell_objective", objective=old.objective, owner=wanted.owner, risk=wanted.risk)
+            continue
+        number += 1
+        tx.run(
+            "insert_objective",
+            objective=number,
+            indicator=wanted.indicator,
+            intent=wanted.intent,
+            theta0=wanted.theta0,
+            alpha=wanted.alpha,
+            false_positive_rate=wanted.false_positive_rate,
+            owner=wanted.owner,
+            risk=wanted.risk,
+            created_at=now,
+        )
+    return objectives_in_force(tx)
+
+
+def _tested(objective: Objective | StoredObjective) -> tuple[float, float, float]:
+    return objective.theta0, objective.alpha, objective.false_positive_rate
+
+
+def _same(kept: StoredObjective | None, wanted: Objective) -> bool:
+    if kept is None or _tested(kept) != _tested(wanted):
+        return False
+    return (kept.owner, kept.risk) == (wanted.owner, wanted.risk)
+
+
+def keep_policy(tx: Transaction, *, policy: str, indicator: str, intent: str, body: str, now: Micros) -> None:
+    """Writes a policy row, once for its content."""
+    tx.run("insert_policy", policy=policy, indicator=indicator, intent=intent, made_at=now, body=body)
+
+
+def traffic(tx: Transaction) -> list[Row]:
+    """Samples of the tested tiers: intent, block, sampled, first_at, last_at, in that order."""
+    return tx.rows("traffic_of_intents")
+
+
+def label_counts(tx: Transaction, indicator: str, since: int) -> list[Row]:
+    """intent, evaluator_hash, bin, block: items, returned, positives of all deployments, from a block on."""
+    return tx.rows("label_counts", indicator=indicator, since=since)

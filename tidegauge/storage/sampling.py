@@ -1,0 +1,78 @@
+"""Sampling plan rows and the key: what chose every sample, for ever."""
+
+from typing import Any
+
+from tidegauge.domain import Micros, Value
+from tidegauge.storage.store import Transaction
+
+BEGINNING: Micros = -(2**62)
+"""The event time from which the first plan row holds."""
+
+FIVE_MINUTES: Micros = 300_000_000
+
+_LOCK = 7_483_920_147
+
+
+class Plan(Value, frozen=True, kw_only=True):
+    """A sampling probability that holds from an event time on; empty intent or deployment: all of them."""
+
+    plan: int
+    valid_from: Micros
+    rate: float
+    intent: str
+    deployment: str
+    key_fingerprint: str
+    reason: str
+    created_at: Micros
+
+
+def lock(tx: Transaction, shared: bool) -> None:
+    """Keeps plan rows and commits apart on PostgreSQL; on SQLite a writing transaction is alone anyway."""
+    if tx.dialect == "postgresql":
+        tx.rows("lock_plans_shared" if shared else "lock_plans", id=_LOCK)
+
+
+def plans(tx: Transaction) -> list[Plan]:
+    """All rows, in the order in which they were written."""
+    return [Plan(**row) for row in tx.rows("sampling_plans")]
+
+
+def add_plan(
+    tx: Transaction,
+    valid_from: Micros,
+    rate: float,
+    intent: str,
+    deployment: str,
+    key_fingerprint: str,
+    reason: str,
+    now: Micros,
+) -> Plan:
+    values: dict[str, Any] = {
+        "plan": int(tx.value("newest_plan") or 0) + 1,
+        "valid_from": valid_from,
+        "rate": rate,
+        "intent": intent,
+        "deployment": deployment,
+        "key_fingerprint": key_fingerprint,
+        "reason": reason,
+        "created_at": now,
+    }
+    tx.run("insert_plan", **values)
+    return Plan(**values)
+
+
+def key(tx: Transaction) -> bytes | None:
+    """The key made in the store; None where none was made; empty where the operator brings it."""
+    value = tx.value("meta_value", name="sampling_key")
+    return None if value is None else bytes.fromhex(value)
+
+
+def keep_key(tx: Transaction, made: bytes | None, key_fingerprint: str) -> None:
+    tx.run("insert_meta", name="sampling_key", value=(made or b"").hex())
+    tx.run("insert_meta", name="sampling_key_fingerprint", value=key_fingerprint)
+
+
+def newest_event(tx: Transaction) -> Micros | None:
+    """The end of the newest 5 minutes with traffic."""
+    bucket = tx.value("newest_bucket")
+    return None if bucket is None else (int(bucket) + 1) * FIVE_MINUTES

@@ -1,0 +1,201 @@
+"""One store, SQLite or PostgreSQL, behind named SQL.
+
+Statements live in ``sql/queries/*.sql``, each under a line ``-- name: something``; they run as they are on both
+databases. A room of the store (ledger, commits, …) is a module of functions that take a `Transaction`.
+"""
+
+import importlib.resources
+import random
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+
+from tidegauge.errors import StoreError, StoreUnavailable
+
+Row = Mapping[str, Any]
+R = TypeVar("R")
+
+_NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
+_PARAMETER = re.compile(r"(?<!:):(\w+)")
+_LIST = re.compile(r"IN :(\w+)")
+_RETRYABLE = ("40001", "40P01")  # serialization failure, deadlock detected
+_BUSY_MS = 60_000
+_IN_LIST = 500
+
+
+@cache
+def queries() -> dict[str, sa.TextClause]:
+    """All named statements. A parameter written ``IN :names`` takes a list."""
+    found: dict[str, sa.TextClause] = {}
+    for file in sorted(importlib.resources.files("sql").joinpath("queries").iterdir(), key=lambda f: f.name):
+        if not file.name.endswith(".sql"):
+            continue
+        parts = _NAME.split(file.read_text(encoding="utf-8"))
+        for name, text in zip(parts[1::2], parts[2::2], strict=True):
+            if name in found:
+                raise StoreError(f"{file.name}: two statements are called {name}")
+            lists: list[sa.BindParameter[Any]] = [
+                sa.bindparam(p, expanding=True) for p in dict.fromkeys(_LIST.findall(text))
+            ]
+            found[name] = sa.text(text.strip().rstrip(";")).bindparams(*lists)
+    return found
+
+
+@cache
+def _driver_sql(query: str, dialect: str) -> str:
+    """A statement in the driver's own parameter style; SQLite's is the one that the files are written in."""
+    text = str(queries()[query].text)
+    return text if dialect == "sqlite" else _PARAMETER.sub(r"%(\1)s", text.replace("%", "%%"))
+
+
+class Transaction:
+    """An open transaction; everything is written at its end or not at all."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    @property
+    def dialect(self) -> str:
+        return self._connection.dialect.name
+
+    def rows(self, query: str, **parameters: Any) -> list[Row]:
+        result = self._connection.execute(queries()[query], parameters)
+        return [dict(row) for row in result.mappings()] if result.returns_rows else []
+
+    def first(self, query: str, **parameters: Any) -> Row | None:
+        found = self.rows(query, **parameters)
+        return found[0] if found else None
+
+    def value(self, query: str, **parameters: Any) -> Any:
+        """The first column of the first row; None where there is none."""
+        row = self.first(query, **parameters)
+        return next(iter(row.values())) if row else None
+
+    def run(self, query: str, **parameters: Any) -> int:
+        """Runs a statement; the number of rows it touched."""
+        return self._connection.execute(queries()[query], parameters).rowcount
+
+    def many(self, query: str, rows: Sequence[Row]) -> None:
+        """Runs a statement once per row, in one batch. Rows go to the driver as they are: this is the hot path."""
+        if rows:
+            self._connection.exec_driver_sql(_driver_sql(query, self.dialect), list(rows))
+
+    def rows_in(self, query: str, name: str, values: Sequence[Any], **parameters: Any) -> list[Row]:
+        """`rows` with a list parameter of any length, in slices that every database takes."""
+        return [
+            row
+            for start in range(0, len(values), _IN_LIST)
+            for row in self.rows(query, **{name: list(values[start : start + _IN_LIST])}, **parameters)
+        ]
+
+    def stream(self, query: str, **parameters: Any) -> Iterator[Row]:
+        """Rows one after the other, for results that need not fit in memory."""
+        options = {"yield_per": 1000}
+        for row in self._connection.execute(queries()[query], parameters, execution_options=options).mappings():
+            yield dict(row)
+
+    def script(self, text: str) -> None:
+        """Runs the statements of a migration."""
+        for statement in re.sub(r"--[^\n]*", "", text).split(";"):
+            if statement.strip():
+                self._connection.exec_driver_sql(statement)
+
+
+class Store:
+    """A database by URL. Threads may share it; processes may not: it travels between them as its URL."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._engine = _engine(url)
+
+    @property
+    def dialect(self) -> str:
+        return self._engine.dialect.name
+
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
+        """A transaction that may write. On SQLite it takes the write lock at once, so that it never has to give way."""
+        with self._begin(begin="BEGIN IMMEDIATE") as transaction:
+            yield transaction
+
+    @contextmanager
+    def read(self) -> Iterator[Transaction]:
+        """A transaction that only reads, from one snapshot on SQLite."""
+        with self._begin(begin="BEGIN") as transaction:
+            yield transaction
+
+    @contextmanager
+    def _begin(self, begin: str) -> Iterator[Transaction]:
+        try:
+            with self._engine.begin() as connection:
+                if self.dialect == "sqlite":
+                    connection.exec_driver_sql(begin)
+                yield Transaction(connection)
+        except OperationalError as error:
+            raise StoreUnavailable(f"store {self.shown_url}: {_first_line(error)}") from error
+        except SQLAlchemyError as error:
+            raise StoreError(f"store {self.shown_url}: {_first_line(error)}") from error
+
+    @property
+    def shown_url(self) -> str:
+        """The URL without its password."""
+        return self._engine.url.render_as_string(hide_password=True)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+
+def _engine(url: str) -> sa.Engine:
+    try:
+        parsed = sa.make_url(url)
+        if parsed.drivername in ("postgresql", "postgres"):
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+            raise StoreError(f"store {parsed.drivername}: a store is sqlite:///FILE or postgresql://HOST/NAME")
+        if parsed.get_backend_name() == "sqlite":
+            engine = sa.create_engine(parsed, connect_args={"timeout": _BUSY_MS / 1000})
+            sa.event.listen(engine, "connect", _prepare_sqlite)
+            return engine
+        return sa.create_engine(parsed, pool_pre_ping=True, pool_size=4, max_overflow=8)
+    except SQLAlchemyError as error:
+        raise StoreError(f"store: {_first_line(error)}; write sqlite:///FILE or postgresql://HOST/NAME") from error
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    # The driver's own BEGIN is lazy and deferred: a reader that wants to write later could fail at once on a lock.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.execute("PRAGMA cache_size=-65536")
+    cursor.close()
+
+
+def _first_line(error: Exception) -> str:
+    cause = getattr(error, "orig", None) or error
+    return str(cause).splitlines()[0] if str(cause) else type(cause).__name__
+
+
+def _is_conflict(error: StoreError) -> bool:
+    cause = error.__cause__
+    return isinstance(cause, DBAPIError) and getattr(cause.orig, "sqlstate", None) in _RETRYABLE
+
+
+def retry_conflicts(work: Callable[..., R], *arguments: Any, attempts: int = 5) -> R:
+    """Runs a whole transaction again when PostgreSQL chose it as the victim of a deadlock."""
+    for attempt in range(attempts):
+        try:
+            return work(*arguments)
+        except StoreError as error:
+            if attempt == attempts - 1 or not _is_conflict(error):
+                raise
+            time.sleep(random.random() * 0.05 * 2**attempt)  # noqa: S311 - jitter, not a secret
+    raise AssertionError("unreachable")

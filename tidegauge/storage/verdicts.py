@@ -1,0 +1,64 @@
+"""Verdicts: the first one of a sample stands."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from tidegauge.domain import TESTED_TIERS, EvaluationState, Micros, Verdict, test_block
+from tidegauge.storage.store import Transaction
+
+
+def commit_verdicts(tx: Transaction, verdicts: Sequence[Verdict], now: Micros) -> list[str]:
+    """Writes the verdicts of samples that are still pending; the ids of those that became final.
+
+    A pending verdict gives its sample back, to be tried again by a later sweep.
+    """
+    first: dict[str, Verdict] = {}
+    for verdict in sorted(verdicts, key=lambda v: v.request_id):
+        if verdict.state is EvaluationState.PENDING:
+            tx.run("release_samples_of", request_id=verdict.request_id, reason=verdict.reason)
+        else:
+            first.setdefault(verdict.request_id, verdict)
+    won = tx.rows_in("finish_samples", "ids", list(first))
+    final = [first[row["request_id"]] for row in won]
+    tx.many(
+        "explain_sample",
+        [
+            {"request_id": v.request_id, "state": v.state.value, "reason": v.reason}
+            for v in final
+            if v.state is EvaluationState.UNSCORED
+        ],
+    )
+    cells = Counter(
+        (row["intent"], row["deployment"], test_block(row["timestamp"]))
+        for row in won
+        if row["served_by"] in TESTED_TIERS
+    )
+    tx.many(
+        "finish_cell_samples",
+        [
+            dict(zip(("intent", "deployment", "block"), cell, strict=True)) | {"samples": n}
+            for cell, n in sorted(cells.items())
+        ],
+    )
+    tx.many("insert_verdict", [row for verdict in final for row in _rows(verdict, now)])
+    return [verdict.request_id for verdict in final]
+
+
+def _rows(verdict: Verdict, now: Micros) -> list[dict[str, object]]:
+    return [
+        {
+            "request_id": verdict.request_id,
+            "indicator": verdict.indicator,
+            "evaluator": score.evaluator,
+            "version": score.version,
+            "content_hash": score.content_hash,
+            "score": score.score,
+            "label": score.label,
+            "confidence": score.confidence,
+            "reason": score.reason.replace("\0", "\N{REPLACEMENT CHARACTER}"),
+            "asks": int(score.asks),
+            "decided": int(place == verdict.decided_by),
+            "judged_at": now,
+        }
+        for place, score in enumerate(verdict.scores)
+    ]
