@@ -1,0 +1,63 @@
+"""Plans, scans and commits as the job does, in the test's own thread and without Beam."""
+
+from collections.abc import Iterator
+from itertools import count
+
+from pipelines import files
+from pipelines.planner import Planner
+from pipelines.prices import Prices
+from pipelines.sampling import Sampler
+from pipelines.scan import Scanner
+from tests.support.logs import NOON
+from tidegauge.errors import SourceError
+from tidegauge.storage import commits, ledger, sampling
+from tidegauge.storage.ledger import Claim, Claimed
+from tidegauge.storage.store import Store
+
+KEY = b"test key"
+_sweeps = count()
+
+
+class Now:
+    """A clock that stands until it is moved."""
+
+    def __init__(self, now: int = NOON) -> None:
+        self.time = now
+
+    def now(self) -> int:
+        return self.time
+
+
+def begin(store: Store, rate: float = 1.0) -> None:
+    """The first plan row, with a fixed key."""
+    with store.write() as tx:
+        if not sampling.plans(tx):
+            sampling.add_plan(tx, sampling.BEGINNING, rate, "", "", "", "test", 0)
+
+
+def claimed(store: Store, clock: Now, owner: str = "me") -> list[Claimed]:
+    with store.write() as tx:
+        return ledger.claim_blocks(tx, Claim(owner, f"s{next(_sweeps)}", [owner]), clock.now(), 10_000)
+
+
+def ingest(
+    store: Store, source: str, clock: Now, *, block_bytes: int = 1 << 20, final: bool = False, rate: float = 1.0
+) -> Iterator[str]:
+    """One look at a source; the errors of blocks that could not be read."""
+    begin(store, rate)
+    Planner(store, clock, block_bytes, final).plan([source])
+    scanner = Scanner(Prices(()))
+    errors = []
+    for work in claimed(store, clock):
+        with store.read() as tx:
+            sampler = Sampler(sampling.plans(tx), KEY)
+        try:
+            result = scanner.scan(files.read_block(work.block, work.identity), work.block.planned_at, sampler)
+        except SourceError as error:
+            errors.append(str(error))
+            with store.write() as tx:
+                ledger.release_block(tx, work.block, "me", str(error))
+            continue
+        with store.write() as tx:
+            commits.commit_block(tx, work.block, result, "me", "", clock.now())
+    return iter(errors)
