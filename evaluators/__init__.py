@@ -1,0 +1,1 @@
+"""How answers are judged: rules, heuristics, an LLM judge, and the cascade from cheap to dear."""

@@ -1,0 +1,181 @@
+"""Rubrics: what a judge is asked, as immutable YAML files ``rubrics/NAME/VERSION.yaml``.
+
+A rubric is loaded by ``name@version``. Its content hash is over the canonical JSON of what it says, so comments, order
+of keys and line breaks of the file do not count, while any change of a word does.
+"""
+
+import importlib.resources
+import re
+from datetime import date
+from typing import Annotated, Any, Literal
+
+import msgspec
+import yaml
+
+from evaluators.base import content_hash
+from tidegauge.errors import ConfigError
+
+Text = Annotated[str, msgspec.Meta(min_length=1)]
+Field = Literal["question", "contexts", "response"]
+
+_REFERENCE = re.compile(r"([a-z][a-z0-9_]*)@(\d+\.\d+\.\d+)")
+_PLACE = re.compile(r" - at `(?:key in )?\$(.*)`$")
+_UNKNOWN = re.compile(r"unknown field `(\w+)`")
+_STEP = re.compile(r"\.(\w+)|\[(\d+|\.\.\.)\]")
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of the parts; an unknown key is an error."""
+
+
+class LabelDefinition(Part, frozen=True, kw_only=True):
+    name: Text
+    definition: Text
+
+
+class JudgeAnswer(Part, frozen=True, kw_only=True):
+    """What the judge answers; `confidence` is the probability that the label is right."""
+
+    label: str
+    confidence: Annotated[float, msgspec.Meta(ge=0, le=1)]
+    reason: str
+
+
+class Example(Part, frozen=True, kw_only=True):
+    response: str
+    answer: JudgeAnswer
+    question: str = ""
+    contexts: tuple[str, ...] = ()
+
+
+class Change(Part, frozen=True, kw_only=True):
+    version: Text
+    date: date
+    text: Text
+
+
+class Rubric(Part, frozen=True, kw_only=True):
+    name: Text
+    version: Text
+    indicator: Text
+    question: Text
+    labels: Annotated[tuple[LabelDefinition, ...], msgspec.Meta(min_length=2)]
+    criteria: Annotated[tuple[Text, ...], msgspec.Meta(min_length=1)]
+    examples: tuple[Example, ...] = ()
+    fields: Annotated[tuple[Field, ...], msgspec.Meta(min_length=1)]
+    response: dict[str, Any]
+    """JSON Schema of the judge's answer."""
+    score: dict[str, Literal["confidence", "1 - confidence"]]
+    """How a label and its confidence become the raw score."""
+    changelog: Annotated[tuple[Change, ...], msgspec.Meta(min_length=1)]
+
+    @property
+    def reference(self) -> str:
+        return f"{self.name}@{self.version}"
+
+    @property
+    def content_hash(self) -> str:
+        return content_hash(msgspec.to_builtins(self))
+
+    def raw_score(self, answer: JudgeAnswer) -> float:
+        """P(first label) in [0, 1]."""
+        return answer.confidence if self.score[answer.label] == "confidence" else 1 - answer.confidence
+
+
+def load_rubric(reference: str) -> Rubric:
+    """The shipped rubric ``name@version``. Raises ConfigError."""
+    match = _REFERENCE.fullmatch(reference)
+    if not match:
+        raise ConfigError(f"rubric {reference!r}: write NAME@VERSION, for example hallucination@1.0.0")
+    name, version = match.groups()
+    folder = importlib.resources.files("rubrics")
+    file = folder.joinpath(name, f"{version}.yaml")
+    if not file.is_file():
+        raise ConfigError(f"rubric {reference}: there is no such rubric; there are {', '.join(rubrics()) or 'none'}")
+    return parse_rubric(file.read_bytes(), f"rubrics/{name}/{version}.yaml", reference)
+
+
+def rubrics() -> list[str]:
+    """References of all shipped rubrics, sorted."""
+    folders = [d for d in importlib.resources.files("rubrics").iterdir() if d.is_dir() and not d.name.startswith("_")]
+    return sorted(
+        f"{folder.name}@{file.name.removesuffix('.yaml')}"
+        for folder in folders
+        for file in folder.iterdir()
+        if file.name.endswith(".yaml")
+    )
+
+
+def parse_rubric(data: bytes, shown: str, reference: str | None = None) -> Rubric:
+    """A rubric from its YAML. Raises ConfigError, one line with file, line and key."""
+    lines: dict[str, int] = {}
+    try:
+        node = yaml.compose(data, Loader=yaml.SafeLoader)
+        if node is not None:
+            _walk(node, "", lines, shown)
+        rubric = msgspec.convert(yaml.safe_load(data), Rubric)
+    except msgspec.ValidationError as error:
+        text = str(error)
+        place = _PLACE.search(text)
+        unknown = _UNKNOWN.search(text)
+        path = (place[1] if place else "") + (f".{unknown[1]}" if unknown else "")
+        raise _fault(shown, _line(path, lines), path, _PLACE.sub("", text)) from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise _fault(shown, mark.line + 1 if mark else 1, "", f"not YAML: {problem}") from None
+    for path, problem in _contradictions(rubric, reference):
+        raise _fault(shown, _line(path, lines), path, problem)
+    return rubric
+
+
+def _contradictions(rubric: Rubric, reference: str | None) -> list[tuple[str, str]]:
+    """(path, problem) of what each part allows and the whole does not."""
+    names = [label.name for label in rubric.labels]
+    schema = rubric.response.get("properties")
+    asked = schema.get("label") if isinstance(schema, dict) else None
+    enum = asked.get("enum") if isinstance(asked, dict) else None
+    found = [
+        (reference is not None and rubric.reference != reference, ".version", f"the file says {rubric.reference}"),
+        (len(set(names)) < len(names), ".labels", "a label is named twice"),
+        (set(rubric.score) != set(names), ".score", f"wants exactly the labels {', '.join(names)}"),
+        (rubric.score.get(names[0]) != "confidence", ".score", f"must rise with the confidence in {names[0]}"),
+        ("response" not in rubric.fields, ".fields", "a judge must see the response"),
+        (enum != names, ".response", f"properties.label.enum must be the labels: {', '.join(names)}"),
+        (rubric.changelog[-1].version != rubric.version, ".changelog", f"its last entry must be {rubric.version}"),
+    ]
+    wrong = [
+        (f".examples[{i}].answer.label", f"{example.answer.label!r} is no label")
+        for i, example in enumerate(rubric.examples)
+        if example.answer.label not in names
+    ]
+    return [(path, problem) for bad, path, problem in found if bad] + wrong
+
+
+def _walk(node: yaml.Node, path: str, lines: dict[str, int], shown: str) -> None:
+    """Notes the line of every path of the document. Raises ConfigError on a key that stands twice."""
+    lines.setdefault(path, node.start_mark.line + 1)
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            step = f"{path}.{key.value}"
+            if step in lines:
+                raise _fault(shown, key.start_mark.line + 1, step, "the key stands twice")
+            lines[step] = key.start_mark.line + 1
+            _walk(value, step, lines, shown)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            _walk(value, f"{path}[{index}]", lines, shown)
+
+
+def _line(path: str, lines: dict[str, int]) -> int:
+    """Line of a path, or of the nearest part of the document that holds it."""
+    known, line = "", lines.get("", 1)
+    for match in _STEP.finditer(path):
+        known += match[0]
+        line = lines.get(known, line)
+    return line
+
+
+def _fault(shown: str, line: int, path: str, problem: str) -> ConfigError:
+    key = path.lstrip(".")
+    return ConfigError(f"{shown}:{line}: {key + ': ' if key else ''}{problem}")
