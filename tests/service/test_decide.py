@@ -1,0 +1,136 @@
+"""Decisions, incidents and wishes for evidence, on a real store."""
+
+import math
+
+import pytest
+
+from tests.service.sums import check_sums, month, rows
+from tests.service.world import NEW, OLD, commit, decide_all, ingest, judge, label, table
+from tidegauge.service import incidents, tickets
+from tidegauge.service.decide import Escalation, behind
+from tidegauge.slo import log_evidence
+from tidegauge.slo.evidence import Rule
+from tidegauge.storage.store import Store
+
+
+def test_without_labels_there_is_never_a_breach(store: Store):
+    judge(store, month(200, every=0.1), bins=[7] * 200)
+    decisions = decide_all(store)
+    assert [d.breach for d in decisions] == [False]
+    assert decisions[0].escalation == Escalation(intent="refunds", deployment=NEW.id)
+    assert table(store, "incidents") == []
+    row = rows(store)[0]
+    assert (row["rate"], row["low"], row["high"], row["state"]) == (None, 0, 1, "evidence_wanted")
+    with store.read() as tx:
+        assert [t["kind"] for t in tickets.ticket_rows(tx)] == ["evidence_wanted"]
+    assert {c["why"] for c in table(store, "review_queue")} == {"evidence_wanted"}
+
+
+def test_labels_answer_the_wish_for_evidence_and_it_is_made_once(store: Store):
+    requests = month(100, every=0.1)
+    judge(store, requests, bins=[7] * 100)
+    decide_all(store)
+    label(store, requests, False)
+    assert decide_all(store)[0].escalation is None
+    assert table(store, "tickets")[0]["state"] == "closed"
+    assert rows(store)[0]["state"] == "ok"
+
+
+def test_a_breach_opens_one_incident_with_its_delivery(store: Store):
+    judge(store, month(20, OLD, start=500, first=0, every=0.1))
+    bad = month(60, first=10, every=0.1)
+    judge(store, bad)
+    assert not any(d.breach for d in decide_all(store))
+    label(store, bad[:20], True)
+    found = [d for d in decide_all(store) if d.breach]
+    incident = found[0].incident
+    assert incident.deployment == NEW
+    assert incident.last_good == OLD
+    assert incident.evidence["log_e"] >= math.log(1000)
+    assert incident.evidence["positives"] == 20
+    assert len(incident.evidence["examples"]) == 5
+    label(store, bad[20:30], True)
+    assert [d.incident for d in decide_all(store)] == [None]
+    assert len(table(store, "incidents")) == len(table(store, "outbox")) == len(table(store, "incident_events")) == 1
+    assert table(store, "outbox")[0]["state"] == "due"
+    states = {row["deployment"]["id"]: row["state"] for row in rows(store)}
+    assert states[NEW.id] == "breach"
+    check_sums(store)
+
+
+def test_a_breach_of_a_deployment_without_traffic_asks_for_nothing(store: Store):
+    bad = month(40, OLD, every=0.1)
+    judge(store, bad)
+    judge(store, month(5, start=500, first=60))
+    label(store, bad[:20], True)
+    found = [d for d in decide_all(store) if d.incident]
+    assert found[0].incident.state == "historical"
+    assert found[0].incident.last_good is None
+    assert "breach_historical" in {t["kind"] for t in table(store, "tickets")}
+
+
+def test_an_incomplete_block_is_not_read(store: Store):
+    requests = month(40, every=0.5)
+    with store.write() as tx:
+        ingest(tx, requests)
+    commit(store, requests[:11] + requests[13:])
+    label(store, requests[:11] + requests[13:], True)
+    decision = decide_all(store)[0]
+    assert decision.log_e == -math.inf
+    assert not decision.breach
+    commit(store, requests[11:13])
+    assert decide_all(store)[0].breach
+
+
+def test_decisions_are_made_once_per_change(store: Store):
+    requests = month(5, every=0.1)
+    judge(store, requests)
+    assert len(decide_all(store)) == 1
+    assert decide_all(store) == []
+    label(store, requests[:1], False)
+    with store.read() as tx:
+        assert len(behind(tx)) == 1
+
+
+def test_the_store_and_the_pure_functions_agree(store: Store):
+    requests = month(60, every=0.5)
+    judge(store, requests)
+    label(store, requests[:4], True)
+    decision = decide_all(store)[0]
+    sums = {r["block"]: [r[f"s{k}"] for k in range(8)] for r in table(store, "test_sums")}
+    assert decision.log_e == pytest.approx(log_evidence(Rule(0.03), sums, min(sums), max(sums))[1])
+
+
+@pytest.mark.parametrize(("mode", "state"), [("dry_run", "dry_run"), ("approve", "held"), ("auto", "due")])
+def test_delivery_follows_the_mode(store: Store, mode, state):
+    requests = month(30, every=0.1)
+    judge(store, requests)
+    label(store, requests, True)
+    incident = decide_all(store, mode)[0].incident.id
+    assert table(store, "outbox")[0]["state"] == state
+    with store.write() as tx:
+        if mode == "approve":
+            incidents.approve(tx, incident, "ann", "seen", 5)
+            assert incidents.incident_rows(tx)[0]["deliveries"][0]["status"] == "due"
+        with pytest.raises(incidents.UsageError, match="no delivery"):
+            incidents.replay(tx, incident, "ann", "", 6)
+        incidents.cancel(tx, incident, "ann", "false alarm", 7)
+        assert incidents.incident_rows(tx)[0]["state"] == "cancelled"
+        with pytest.raises(incidents.UsageError, match="none of this id"):
+            incidents.approve(tx, "nothing", "ann", "", 8)
+    assert len(table(store, "incident_events")) == (3 if mode == "approve" else 2)
+
+
+def test_evidence_without_five_positives_is_a_wish_and_no_breach(store: Store):
+    requests = month(100, every=0.05)
+    judge(store, requests, labels_per_day=10)
+    chosen_ids = {o["request_id"] for o in table(store, "outcomes") if o["reviewed"]}
+    reviewed = [r for r in requests if r.request_id in chosen_ids]
+    assert len(reviewed) >= 5
+    label(store, reviewed[:4], True)
+    decision = decide_all(store)[0]
+    assert decision.log_e > math.log(1000)
+    assert (decision.breach, decision.incident) == (False, None)
+    assert decision.escalation is not None
+    label(store, reviewed[4:], True)
+    assert decide_all(store)[0].breach

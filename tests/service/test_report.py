@@ -1,0 +1,93 @@
+"""Rows, reviews and tickets as they are shown."""
+
+import json
+
+from tests.service.world import NEW, NOW, OLD, judge, label, request, table
+from tidegauge.domain import DAY
+from tidegauge.service import health
+from tidegauge.service.report import slo_rows
+from tidegauge.service.review import export_cases, parse_labels
+from tidegauge.storage.store import Store
+
+
+def test_slo_rows_have_the_public_fields(store: Store):
+    good = [request(n, n * 0.1, OLD) for n in range(50)]
+    judge(store, good)
+    judge(store, [request(100 + n, 6 + n * 0.1, NEW) for n in range(10)])
+    label(store, good[:2], True)
+    label(store, good[2:], False)
+    with store.read() as tx:
+        rows = {row["deployment"]["id"]: row for row in slo_rows(tx, {})}
+    old, new = rows[OLD.id], rows[NEW.id]
+    fields = {"indicator", "intent", "deployment", "objective", "rate", "low", "high", "judged", "labelled"}
+    fields |= {"log_e", "budget_used", "as_of", "state"}
+    assert fields <= old.keys()
+    assert old["deployment"] == {
+        "id": OLD.id,
+        "model_version": "m-0",
+        "prompt_version": "p-1",
+        "retrieval_index": "i-1",
+    }
+    assert old["rate"] == 0.04
+    assert old["low"] < 0.04 < old["high"]
+    assert (old["judged"], old["labelled"], old["state"]) == (50, 50, "ok")
+    assert abs(old["budget_used"] - 0.04 / 0.03) < 1e-9
+    assert (new["rate"], new["low"], new["high"], new["state"]) == (None, 0, 1, "unknown")
+    json.dumps(list(rows.values()), allow_nan=False)
+
+
+def test_an_empty_store_has_no_rows(store: Store):
+    with store.read() as tx:
+        assert slo_rows(tx, {}) == []
+
+
+def test_cases_go_out_blind_and_labels_come_in(store: Store):
+    judge(store, [request(1), request(2, intent="billing")])
+    with store.read() as tx:
+        cases = list(export_cases(tx))
+    assert {c["request_id"] for c in cases} == {"r-00001", "r-00002"}
+    assert cases[0]["question"] == "When?"
+    assert cases[0]["response"] == "Soon."
+    assert not {"score", "label", "f"} & cases[0].keys()
+
+
+def test_bad_label_lines_are_reported_and_none_is_lost():
+    lines = [
+        b'{"request_id": "a", "hallucinated": true, "reviewer": "ann"}',
+        b"",
+        b"not json",
+        b'{"request_id": "a", "reviewer": "ann"}',
+        b'{"request_id": "a", "hallucinated": null, "reviewer": "ann", "note": "?\\u0000", "more": 1}',
+        b'{"request_id": " ", "hallucinated": false, "reviewer": "ann"}',
+        b'{"request_id": "a", "hallucinated": 1, "reviewer": "ann"}',
+        b'\xff{"request_id"',
+        b'{"request_id": "a\\u0000", "hallucinated": true, "reviewer": "ann"}',
+    ]
+    found = parse_labels(lines)
+    assert [label.hallucinated for label in found.labels] == [True, None]
+    assert [bad.line for bad in found.bad] == [3, 4, 6, 7, 8, 9]
+    assert found.labels[1].note == "?\N{REPLACEMENT CHARACTER}"
+
+
+def test_reviews_that_never_come_back_are_a_ticket(store: Store):
+    requests = [request(n, n * 0.1) for n in range(40)]
+    judge(store, requests)
+    with store.write() as tx:
+        health.check(tx, lambda intent: "payments", NOW + 10 * DAY)
+    assert {(t["kind"], t["owner"], t["state"]) for t in table(store, "tickets")} == {
+        ("reviews_unreturned", "payments", "open")
+    }
+    label(store, requests, False)
+    with store.write() as tx:
+        health.check(tx, lambda intent: "payments", NOW + 10 * DAY)
+    assert {t["state"] for t in table(store, "tickets")} == {"closed"}
+
+
+def test_low_coverage_is_a_ticket(store: Store):
+    judge(store, [request(n, n * 0.1) for n in range(40)], bins=[8] * 10 + [0] * 30)
+    judge(store, [request(100, 40)])
+    with store.write() as tx:
+        health.check(tx, lambda intent: "platform", NOW)
+    assert [(t["kind"], json.loads(t["evidence"])) for t in table(store, "tickets")] == [
+        ("coverage_low", {"judged": 30, "sampled": 40})
+    ]

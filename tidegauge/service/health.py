@@ -1,0 +1,60 @@
+"""Tickets about the measurement itself: reviews that never come back, samples that are never judged."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from tidegauge.domain import DAY, HALLUCINATION, TEST_BLOCK, UNSCORED_BIN, Micros
+from tidegauge.service import tickets
+from tidegauge.storage.store import Transaction
+
+UNRETURNED = 0.05
+COVERAGE = 0.9
+_FEWEST = 20
+_WINDOW = 28  # blocks: a week, ended a day ago, so that what is in work does not count
+_RECENT = DAY // TEST_BLOCK
+
+
+class _Finding(NamedTuple):
+    kind: str
+    intent: str
+    evidence: dict[str, int]
+
+
+def check(tx: Transaction, owner_of: Callable[[str], str], now: Micros) -> None:
+    """Opens and closes the tickets of every intent."""
+    _reviews(tx, owner_of, now)
+    _coverage(tx, owner_of, now)
+
+
+def _reviews(tx: Transaction, owner_of: Callable[[str], str], now: Micros) -> None:
+    for row in tx.rows("reviews_due", indicator=HALLUCINATION, now=now):
+        due, missing = int(row["due"]), int(row["missing"])
+        finding = _Finding("reviews_unreturned", row["intent"], {"due": due, "not_returned": missing})
+        _set(tx, finding, due >= _FEWEST and missing > UNRETURNED * due, owner_of, now)
+
+
+def _coverage(tx: Transaction, owner_of: Callable[[str], str], now: Micros) -> None:
+    newest = tx.value("newest_traffic")
+    if newest is None:
+        return
+    last = newest // TEST_BLOCK - _RECENT
+    unscored = {
+        row["intent"]: int(row["unscored"])
+        for row in tx.rows("coverage", first=last - _WINDOW + 1, last=last, unscored=UNSCORED_BIN)
+    }
+    for row in tx.rows("settled_cells", first=last - _WINDOW + 1, last=last):
+        sampled = int(row["sampled"])
+        judged = int(row["final"]) - unscored.get(row["intent"], 0)
+        finding = _Finding("coverage_low", row["intent"], {"sampled": sampled, "judged": judged})
+        _set(tx, finding, sampled >= _FEWEST and judged < COVERAGE * sampled, owner_of, now)
+
+
+def _set(tx: Transaction, finding: _Finding, bad: bool, owner_of: Callable[[str], str], now: Micros) -> None:
+    subject = {"intent": finding.intent}
+    if bad:
+        owner = owner_of(finding.intent)
+        tickets.open_ticket(
+            tx, kind=finding.kind, subject=subject, owner=owner, evidence=dict(finding.evidence), now=now
+        )
+    else:
+        tickets.close_ticket(tx, tickets.ticket_id(finding.kind, subject), now)

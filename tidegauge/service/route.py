@@ -1,0 +1,191 @@
+"""Verdicts become outcomes: what is known is frozen, a keyed coin chooses the reviews, and the sums grow.
+
+All in the transaction that makes the sample final. The first verdict of a sample stands.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from tidegauge.domain import (
+    DAY,
+    HOUR,
+    TESTED_TIERS,
+    EvaluationState,
+    Micros,
+    Objective,
+    Verdict,
+    test_block,
+)
+from tidegauge.service import episodes
+from tidegauge.service import policy as policy_service
+from tidegauge.service.objectives import rule_of
+from tidegauge.service.policy import Policy
+from tidegauge.slo import clip_f, item_terms, rate_terms
+from tidegauge.slo.policy import AUDIT_SHARE
+from tidegauge.storage import reviews, verdicts
+from tidegauge.storage.evidence import Additions, TestKey
+from tidegauge.storage.store import Row, Transaction
+
+OLDEST_DAYS = 28
+"""Event days further behind the newest one of their intent are not routed."""
+
+SURGE = 4
+"""A day's queue never gets more than this many times the label budget."""
+
+_FIRST = 10.0  # priority of cases whose evidence is wanted
+_HIGH_RISK = 1.0
+
+
+@dataclass(frozen=True)
+class Routing:
+    """What routing needs beside the policies. `key` is the sampling key; reviews hash in a domain of their own."""
+
+    key: bytes
+    objective_of: Callable[[str], Objective]
+    due_hours: float = 48.0
+
+
+class Routed(NamedTuple):
+    """Ids of samples that became final, and the tests whose sums changed."""
+
+    final: list[str]
+    test_keys: set[str]
+
+
+def commit_verdicts(
+    tx: Transaction, found: Sequence[Verdict], policies: Mapping[str, Policy], routing: Routing, now: Micros
+) -> Routed:
+    """Writes verdicts, outcomes, sums and review cases of samples that are still pending.
+
+    `policies` are those read at the start of the tick, by intent; one that is missing is made here.
+    """
+    final = verdicts.commit_verdicts(tx, found, now)
+    by_id: dict[str, Verdict] = {}
+    for verdict in found:
+        if verdict.state is not EvaluationState.PENDING:
+            by_id.setdefault(verdict.request_id, verdict)
+    samples = sorted(
+        tx.rows_in("samples_to_freeze", "ids", sorted(final)), key=lambda row: (row["timestamp"], row["request_id"])
+    )
+    if not samples:
+        return Routed(final, set())
+    known = _policies(tx, samples, policies, routing, now)
+    keys = episodes.keys_for(tx, _tested(tx, samples), known)
+    writer = _Writer(tx, routing, keys, samples, now)
+    for sample in samples:
+        writer.freeze(sample, by_id[sample["request_id"]], known[sample["intent"]])
+    return Routed(final, writer.write())
+
+
+def chosen(key: bytes, request_id: str, pi: float) -> bool:
+    """The review coin: Bernoulli(pi), the same in every replay, independent of the sampling hash."""
+    secret = hashlib.blake2b(key, digest_size=32).digest()
+    digest = hashlib.blake2b(request_id.encode(), digest_size=8, key=secret, person=b"review").digest()
+    return int.from_bytes(digest, "big") < pi * 2.0**64
+
+
+def _policies(
+    tx: Transaction, samples: Sequence[Row], policies: Mapping[str, Policy], routing: Routing, now: Micros
+) -> dict[str, Policy]:
+    missing = sorted({row["intent"] for row in samples} - policies.keys())
+    if not missing:
+        return dict(policies)
+    return {**policies, **policy_service.refresh(tx, [routing.objective_of(intent) for intent in missing], now)}
+
+
+def _tested(tx: Transaction, samples: Sequence[Row]) -> list[Row]:
+    """Samples that take part in a test: answered by the deployment itself, and not too old."""
+    intents = sorted({row["intent"] for row in samples})
+    newest = {
+        row["intent"]: row["last_at"] // DAY for row in tx.rows_in("newest_traffic_of_intents", "intents", intents)
+    }
+    return [
+        row
+        for row in samples
+        if row["served_by"] in TESTED_TIERS
+        and row["timestamp"] // DAY >= newest.get(row["intent"], row["timestamp"] // DAY) - OLDEST_DAYS
+    ]
+
+
+class _Writer:
+    """Gathers the rows of one batch and writes them in a few statements."""
+
+    def __init__(
+        self, tx: Transaction, routing: Routing, keys: Mapping[str, TestKey], samples: Sequence[Row], now: Micros
+    ) -> None:
+        self._tx, self._routing, self._keys, self._now = tx, routing, keys, now
+        first_day = min(row["timestamp"] for row in samples) // DAY
+        self._queued = reviews.queued_by_day(tx, [row["intent"] for row in samples], first_day)
+        self._additions = Additions()
+        self._outcomes: list[Row] = []
+        self._cases: list[Row] = []
+
+    def freeze(self, sample: Row, verdict: Verdict, policy: Policy) -> None:
+        key = self._keys.get(sample["request_id"])
+        evaluator = verdict.decisive.content_hash if verdict.scores else ""
+        event_block = test_block(sample["timestamp"])
+        pi = self._pi(sample, verdict, policy, evaluator) if key else 0.0
+        f = clip_f(policy.f_of(evaluator, verdict.bin), pi)
+        reviewed = pi > 0 and chosen(self._routing.key, sample["request_id"], pi)
+        u = min(1.0, key.pi_ref / sample["pi1"]) if key else 0.0
+        block = max(event_block, key.read_block) if key else event_block
+        self._outcomes.append(
+            {
+                "request_id": sample["request_id"],
+                "indicator": verdict.indicator,
+                "test_key": key.test_key if key else None,
+                "event_block": event_block,
+                "test_block": block,
+                "evaluator_hash": evaluator,
+                "bin": verdict.bin,
+                "policy": policy.id,
+                "pi1": sample["pi1"],
+                "u": u,
+                "f": f,
+                "pi": pi,
+                "reviewed": int(reviewed),
+            }
+        )
+        if key is None:
+            return
+        terms = item_terms(rule_of(policy), f, pi, reviewed, 0, u=u)
+        self._additions.add_test(key.test_key, block, terms, 0)
+        self._additions.add_rates(
+            (key.test_key, event_block, evaluator, verdict.bin),
+            rate_terms(f, pi, reviewed, False, 0, pi1=sample["pi1"]),
+            flagged=int(bool(verdict.scores) and verdict.decisive.label == "hallucinated"),
+        )
+        if reviewed:
+            self._queue(sample, policy, key.escalated == 1, f, pi)
+
+    def _pi(self, sample: Row, verdict: Verdict, policy: Policy, evaluator: str) -> float:
+        # How full the day's queue is was known before this item's coin: pi stays fixed in advance.
+        queued = self._queued.get((sample["intent"], sample["timestamp"] // DAY), 0)
+        return 0.0 if queued >= SURGE * policy.labels_per_day else policy.pi_of(evaluator, verdict.bin)
+
+    def _queue(self, sample: Row, policy: Policy, wanted: bool, f: float, pi: float) -> None:
+        day = sample["timestamp"] // DAY
+        self._queued[sample["intent"], day] = self._queued.get((sample["intent"], day), 0) + 1
+        why = "low_confidence" if pi > AUDIT_SHARE * policy.r else "audit"
+        urgent = (_FIRST if wanted else 0.0) + (_HIGH_RISK if policy.risk == "high" else 0.0)
+        self._cases.append(
+            {
+                "request_id": sample["request_id"],
+                "indicator": policy.indicator,
+                "intent": sample["intent"],
+                "deployment": sample["deployment"],
+                "why": "evidence_wanted" if wanted else why,
+                "pi": pi,
+                "priority": f + urgent,
+                "event_day": day,
+                "queued_at": self._now,
+                "due_at": self._now + int(self._routing.due_hours * HOUR),
+            }
+        )
+
+    def write(self) -> set[str]:
+        self._tx.many("insert_outcome", self._outcomes)
+        reviews.queue(self._tx, self._cases)
+        return self._additions.write(self._tx)
