@@ -1,0 +1,83 @@
+"""One attempt to deliver a webhook, signed as Standard Webhooks 1.0.0 says. Failures are values."""
+
+import base64
+import math
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import httpx
+from standardwebhooks import Webhook
+
+from tidegauge.alerts.event import CONTENT_TYPE
+from tidegauge.errors import ConfigError
+
+SECRET = "TIDEGAUGE_ROLLBACK_WEBHOOK_SECRET"  # noqa: S105 - the variable's name
+TIMEOUT_SECONDS = 15.0
+
+_PREFIX = "whsec_"
+_LONGEST_RETRY_AFTER = 86_400.0
+
+
+class Attempt(NamedTuple):
+    """What the receiver said; `status` is None when it said nothing."""
+
+    status: int | None
+    said: str
+    retry_after: float | None
+
+    @property
+    def accepted(self) -> bool:
+        return self.status is not None and 200 <= self.status < 300
+
+
+class Sender:
+    """Signs with the secret and sends to one URL. `wall` gives seconds since the epoch, for the signature's age."""
+
+    def __init__(self, url: str | None, secret: str | None, wall: Callable[[], float] = time.time) -> None:
+        if not url:
+            raise ConfigError("rollback.webhook.url: not set; a rollback that is due has nowhere to go")
+        if not secret:
+            raise ConfigError(f"{SECRET}: not set in the environment; webhooks are never sent unsigned")
+        if not _is_secret(secret):
+            raise ConfigError(f"{SECRET}: no usable secret; write whsec_ and the base64 of 24 to 64 random bytes")
+        self._webhook = Webhook(secret)
+        self._url = url
+        self._wall = wall
+
+    def send(self, delivery: str, body: bytes) -> Attempt:
+        at = datetime.fromtimestamp(int(self._wall()), UTC)
+        headers = {
+            "content-type": CONTENT_TYPE,
+            "webhook-id": delivery,
+            "webhook-timestamp": str(int(at.timestamp())),
+            "webhook-signature": self._webhook.sign(msg_id=delivery, timestamp=at, data=body.decode()),
+        }
+        try:
+            with (
+                httpx.Client(timeout=TIMEOUT_SECONDS, follow_redirects=False, trust_env=False) as client,
+                client.stream("POST", self._url, content=body, headers=headers) as answer,
+            ):
+                wait = _seconds(answer.headers.get("retry-after"))
+                return Attempt(answer.status_code, str(answer.status_code), wait)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            return Attempt(None, type(error).__name__, None)
+
+
+def _is_secret(secret: str) -> bool:
+    """The form that Standard Webhooks asks for. Its package skips what is not base64 and takes any length."""
+    try:
+        key = base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
+    except ValueError:
+        return False
+    return secret.startswith(_PREFIX) and 24 <= len(key) <= 64
+
+
+def _seconds(text: str | None) -> float | None:
+    """A Retry-After in seconds, a day at most; None where it is a date, nonsense or missing."""
+    try:
+        seconds = float(text or "")
+    except ValueError:
+        return None
+    return min(max(0.0, seconds), _LONGEST_RETRY_AFTER) if math.isfinite(seconds) else None
