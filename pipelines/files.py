@@ -1,0 +1,186 @@
+"""Local log files: what a generation's bytes look like, and reading a planned range of them."""
+
+import glob
+import gzip
+import hashlib
+import os
+import zlib
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, cast
+
+from pipelines.cutter import READ_BYTES
+from tidegauge.domain import Block, Encoding, Micros
+from tidegauge.errors import SourceChanged, SourceError, SourceUnfinished
+from tidegauge.storage.ledger import Identity
+
+PROBE_BYTES = 4096
+"""Length of the prefix and of the tail that a generation is known by."""
+
+_COMPRESSED = ".gz"
+
+
+class Facts(NamedTuple):
+    """What the file system says of a path. Times in microseconds."""
+
+    inode: str
+    size: int
+    modified: Micros
+
+
+def matching(pattern: str) -> list[str]:
+    """Files that a source's glob names, sorted."""
+    return sorted(path for path in glob.glob(pattern, recursive=True) if os.path.isfile(path))
+
+
+def siblings(path: str) -> list[str]:
+    """Files that rotation may have made of a path: the name with something behind it."""
+    return sorted(
+        p for p in glob.glob(glob.escape(path) + "[.-]*") + _stem_siblings(path) if os.path.isfile(p) and p != path
+    )
+
+
+def _stem_siblings(path: str) -> list[str]:
+    stem, suffix = os.path.splitext(path)
+    return [p for p in glob.glob(glob.escape(stem) + "[.-]*") if suffix in p]
+
+
+def facts(path: str) -> Facts | None:
+    """None when there is no such file."""
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return Facts(f"{found.st_dev}:{found.st_ino}", found.st_size, found.st_mtime_ns // 1000)
+
+
+def is_compressed(path: str) -> bool:
+    return path.endswith(_COMPRESSED)
+
+
+def open_log(path: str, encoding: str) -> BinaryIO:
+    """The log's bytes by offset: a rotated log is found again compressed, but its ranges count its own bytes."""
+    if encoding == Encoding.ROTATED:
+        return cast(BinaryIO, gzip.open(path, "rb"))
+    return Path(path).open("rb")
+
+
+def length(path: str, encoding: str) -> int:
+    """Bytes that ranges can be planned in."""
+    with open_log(path, encoding) as log:
+        return log.seek(0, os.SEEK_END) if encoding != Encoding.ROTATED else _drain(log)
+
+
+def _drain(log: BinaryIO) -> int:
+    total = 0
+    while data := log.read(1 << 20):
+        total += len(data)
+    return total
+
+
+def identify(log: BinaryIO, planned_to: int) -> Identity:
+    """Identity of a log planned up to an offset."""
+    prefix = min(planned_to, PROBE_BYTES)
+    tail = min(planned_to, PROBE_BYTES)
+    return Identity(
+        prefix_length=prefix,
+        prefix_hash=_hash_at(log, 0, prefix),
+        planned_to=planned_to,
+        tail_length=tail,
+        tail_hash=_hash_at(log, planned_to - tail, tail),
+    )
+
+
+def matches(path: str, encoding: str, identity: Identity) -> bool:
+    """Whether the bytes at a path are still (or again) those of a generation."""
+    if facts(path) is None:
+        return False
+    try:
+        with open_log(path, encoding) as log:
+            return (
+                _hash_at(log, 0, identity.prefix_length) == identity.prefix_hash
+                and _hash_at(log, identity.planned_to - identity.tail_length, identity.tail_length)
+                == identity.tail_hash
+            )
+    except (OSError, EOFError, zlib.error):
+        return False
+
+
+def _hash_at(log: BinaryIO, start: int, size: int) -> str:
+    """Hash of exactly `size` bytes; empty when the log has fewer of them, and for none at all."""
+    if not size:
+        return ""
+    log.seek(start)
+    data = b""
+    while len(data) < size and (more := log.read(size - len(data))):
+        data += more
+    return hashlib.blake2b(data, digest_size=16).hexdigest() if len(data) == size else ""
+
+
+def read_block(block: Block, identity: Identity) -> Iterator[bytes]:
+    """The block's bytes in small reads. The generation is checked before and after.
+
+    Raises SourceChanged when the bytes are not those that were planned, SourceUnfinished when a compressed stream
+    does not end cleanly at the planned size, SourceError when the file cannot be read.
+    """
+    _check(block, identity)
+    try:
+        if block.encoding == Encoding.ARCHIVE:
+            yield from _inflate(block)
+        else:
+            with closing(open_log(block.path, block.encoding)) as log:
+                log.seek(block.start)
+                left = block.stop - block.start
+                while left:
+                    data = log.read(min(READ_BYTES, left))
+                    if not data:
+                        raise SourceChanged(f"{block.path}: ends before byte {block.stop}, which was planned")
+                    left -= len(data)
+                    yield data
+    except FileNotFoundError as error:
+        raise SourceChanged(f"{block.path}: is gone") from error
+    except OSError as error:
+        raise SourceError(f"{block.path}: {error}") from error
+    _check(block, identity)
+
+
+def _check(block: Block, identity: Identity) -> None:
+    if not matches(block.path, block.encoding, identity):
+        raise SourceChanged(f"{block.path}: not the bytes that were planned up to {identity.planned_to}")
+
+
+def _inflate(block: Block) -> Iterator[bytes]:
+    """Decompressed bytes of a file range that holds whole gzip members."""
+    with Path(block.path).open("rb") as file:
+        file.seek(block.start)
+        left = block.stop - block.start
+        member = zlib.decompressobj(wbits=31)
+        fresh = True
+        while left:
+            data = file.read(min(READ_BYTES, left))
+            if not data:
+                raise SourceUnfinished(f"{block.path}: ends before byte {block.stop}, which was planned")
+            left -= len(data)
+            while data:
+                try:
+                    yield from _pieces(member, data)
+                except zlib.error as error:
+                    raise SourceUnfinished(f"{block.path}: {error}") from error
+                fresh = member.eof
+                data = member.unused_data.lstrip(b"\0") if fresh else b""
+                if fresh:
+                    member = zlib.decompressobj(wbits=31)
+        if not fresh:
+            raise SourceUnfinished(f"{block.path}: the compressed stream does not end at byte {block.stop}")
+
+
+def _pieces(member: "zlib._Decompress", data: bytes) -> Iterator[bytes]:
+    """Decompresses in pieces of bounded size, however well the data was packed."""
+    while data:
+        out = member.decompress(data, READ_BYTES)
+        if out:
+            yield out
+        data = member.unconsumed_tail
+        if not data and not member.eof and not out:
+            return

@@ -1,0 +1,231 @@
+"""Compares every file source with the ledger and plans what is new.
+
+A source is a sequence of generations. Known generations are looked for first: at their path, then, after rotation,
+under the source's other paths, also compressed. What is left over is new.
+"""
+
+import os
+import uuid
+from collections.abc import Sequence
+from typing import BinaryIO, NamedTuple
+
+import msgspec
+
+from pipelines import files
+from tidegauge.domain import HOUR, Clock, Encoding, Micros
+from tidegauge.service import tickets
+from tidegauge.storage import ledger
+from tidegauge.storage.ledger import Generation, Identity
+from tidegauge.storage.store import Store
+
+PATIENCE = HOUR
+"""How long a tail without newline, or a compressed file that ends early, must lie unchanged to be taken as it is."""
+
+_STEP = 1 << 20
+
+
+class Planner:
+    """Plans the ranges of file sources. `final`: no more will be written, take tails as they are."""
+
+    def __init__(self, store: Store, clock: Clock, block_bytes: int, final: bool = False) -> None:
+        self._store = store
+        self._clock = clock
+        self._block_bytes = block_bytes
+        self._final = final
+
+    def plan(self, sources: Sequence[str]) -> None:
+        """One pass over all sources, by glob."""
+        for source in sources:
+            with self._store.read() as tx:
+                known = ledger.generations(tx, source)
+            paths = files.matching(source)
+            followed = self._follow(known, paths)
+            for path in paths:
+                if path not in {generation.path for generation in followed}:
+                    followed += self._begin(source, path)
+            for generation in followed:
+                self._extend(generation)
+
+    def _follow(self, known: Sequence[Generation], paths: Sequence[str]) -> list[Generation]:
+        """The generations that are still there, where they are now. The others are retired."""
+        there: list[Generation] = []
+        missing: list[Generation] = []
+        for generation in known:
+            (there if _is_at(generation, generation.path, generation.encoding) else missing).append(generation)
+        taken = {generation.path for generation in there}
+        for generation in missing:
+            found = self._find(generation, [p for p in paths if p not in taken], taken)
+            if found is None:
+                self._retire(generation)
+                continue
+            taken.add(found.path)
+            there.append(found)
+        return there
+
+    def _find(self, generation: Generation, paths: Sequence[str], taken: set[str]) -> Generation | None:
+        candidates = [*paths, *(p for p in files.siblings(generation.path) if p not in taken and p not in paths)]
+        for path in candidates:
+            rotated = generation.encoding == Encoding.PLAIN and files.is_compressed(path)
+            encoding = Encoding.ROTATED if rotated else generation.encoding
+            if generation.identity.planned_to and _is_at(generation, path, encoding):
+                return msgspec.structs.replace(generation, path=path, encoding=encoding, inode="")
+        return None
+
+    def _retire(self, generation: Generation) -> None:
+        now = self._clock.now()
+        with self._store.write() as tx:
+            lost = ledger.retire(tx, generation.generation, "the file is gone, truncated or rewritten", now)
+            if lost:
+                tickets.open_ticket(
+                    tx,
+                    kind="source_lost",
+                    subject={"source": generation.source, "path": generation.path, "generation": generation.generation},
+                    owner="platform",
+                    evidence={"blocks": len(lost), "bytes": sum(row["stop"] - row["start"] for row in lost)},
+                    now=now,
+                )
+
+    def _begin(self, source: str, path: str) -> list[Generation]:
+        found = files.facts(path)
+        if found is None or not found.size:
+            return []
+        now = self._clock.now()
+        generation = Generation(
+            generation=uuid.uuid4().hex[:16],
+            source=source,
+            path=path,
+            encoding=Encoding.ARCHIVE if files.is_compressed(path) else Encoding.PLAIN,
+            inode=found.inode,
+            identity=Identity(),
+            size_seen=found.size,
+            unchanged_since=min(now, found.modified),
+            state="live",
+        )
+        with self._store.write() as tx:
+            if tx.dialect == "postgresql":
+                tx.rows("lock_planner")
+            for other in ledger.generations(tx, source):
+                if other.path == path and _is_at(other, path, other.encoding):
+                    return [other]  # another run was faster
+            ledger.insert_generation(tx, generation, now)
+        return [generation]
+
+    def _extend(self, generation: Generation) -> None:
+        """Plans what the generation has grown by."""
+        found = files.facts(generation.path)
+        if found is None:
+            return
+        now = self._clock.now()
+        grown = found.size != generation.size_seen
+        since = now if grown else generation.unchanged_since
+        signature = _signature(generation.encoding, found)
+        noted = msgspec.structs.replace(generation, inode=signature, size_seen=found.size, unchanged_since=since)
+        if noted != generation:
+            with self._store.write() as tx:
+                ledger.note_generation(tx, noted)
+        at_rest = self._final or now - since >= PATIENCE
+        if generation.encoding == Encoding.ARCHIVE:
+            self._extend_archive(noted, found.size, at_rest, now)
+        elif not (generation.encoding == Encoding.ROTATED and generation.inode == signature):
+            self._extend_plain(noted, at_rest, now)
+
+    def _extend_plain(self, generation: Generation, at_rest: bool, now: Micros) -> None:
+        start = generation.identity.planned_to
+        with files.open_log(generation.path, generation.encoding) as log:
+            size = files.length(generation.path, generation.encoding)
+            cuts = cut_points(log, start, size, self._block_bytes, take_tail=at_rest)
+            identity = files.identify(log, cuts[-1]) if cuts else None
+        if identity is not None:
+            with self._store.write() as tx:
+                ledger.plan_ranges(tx, generation.generation, start, cuts, identity, now)
+
+    def _extend_archive(self, generation: Generation, size: int, at_rest: bool, now: Micros) -> None:
+        planned = generation.identity.planned_to
+        with self._store.read() as tx:
+            unfinished = ledger.open_blocks(tx, generation.generation)
+        if size == planned:
+            return
+        with files.open_log(generation.path, generation.encoding) as log:
+            identity = files.identify(log, size)
+        with self._store.write() as tx:
+            if unfinished:
+                start = int(unfinished[-1]["start"])
+                ledger.stretch_block(tx, generation.generation, start, identity, planned, now)
+            else:
+                ledger.plan_ranges(tx, generation.generation, planned, [size], identity, now)
+
+
+class Tail(NamedTuple):
+    """Bytes of a file behind the last planned range: a line that is not finished yet."""
+
+    path: str
+    bytes: int
+
+
+def _is_at(generation: Generation, path: str, encoding: str) -> bool:
+    found = files.facts(path)
+    if found is None:
+        return False
+    if encoding == Encoding.ROTATED and generation.inode == _signature(encoding, found):
+        return True
+    if encoding != Encoding.ROTATED and found.size < generation.identity.planned_to:
+        return False
+    return files.matches(path, encoding, generation.identity)
+
+
+def _signature(encoding: str, found: files.Facts) -> str:
+    """Equal signatures of a compressed file spare its decompression."""
+    if encoding == Encoding.ROTATED:
+        return f"{found.inode}:{found.size}:{found.modified}"
+    return found.inode
+
+
+def cut_points(log: BinaryIO, start: int, size: int, block_bytes: int, take_tail: bool) -> list[int]:
+    """Ends of the blocks in [start, size): each behind a newline; the last also at `size` if the tail is taken."""
+    end = size if take_tail else _after_last_newline(log, start, size)
+    cuts: list[int] = []
+    while start < end:
+        start = _after_newline(log, start + block_bytes - 1, end) if start + block_bytes < end else end
+        cuts.append(start)
+    return cuts
+
+
+def _after_newline(log: BinaryIO, start: int, end: int) -> int:
+    """Offset behind the first newline at or after `start`; `end` where there is none."""
+    log.seek(start)
+    while start < end:
+        data = log.read(min(_STEP, end - start))
+        if not data:
+            break
+        place = data.find(b"\n")
+        if place >= 0:
+            return start + place + 1
+        start += len(data)
+    return end
+
+
+def _after_last_newline(log: BinaryIO, start: int, size: int) -> int:
+    """Offset behind the last newline in [start, size); `start` where there is none."""
+    stop = size
+    while stop > start:
+        begin = max(start, stop - _STEP)
+        log.seek(begin)
+        place = log.read(stop - begin).rfind(b"\n")
+        if place >= 0:
+            return begin + place + 1
+        stop = begin
+    return start
+
+
+def unplanned(store: Store, sources: Sequence[str]) -> list[Tail]:
+    """What lies behind the planned ranges, for status."""
+    tails = []
+    for source in sources:
+        with store.read() as tx:
+            known = ledger.generations(tx, source)
+        for generation in known:
+            if generation.encoding != Encoding.ROTATED and os.path.exists(generation.path):
+                rest = os.path.getsize(generation.path) - generation.identity.planned_to
+                if rest > 0:
+                    tails.append(Tail(generation.path, rest))
+    return tails

@@ -1,0 +1,119 @@
+"""Which requests are judged: a keyed hash of the request id against the probability of the plan row in force."""
+
+import bisect
+import hashlib
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from itertools import repeat
+
+import xxhash
+
+from tidegauge import domain
+from tidegauge.domain import Clock, Micros
+from tidegauge.errors import ConfigError, UsageError
+from tidegauge.storage import sampling as rows
+from tidegauge.storage.sampling import BEGINNING, Plan
+from tidegauge.storage.store import Store
+
+HEADWAY = 600 * domain.SECOND
+"""A new plan row holds from at least this long after the newest event: no committed record may fall under it."""
+
+_SPAN = 2**64
+
+
+class Sampler:
+    """Decides by plan rows and key; the same request is chosen in every replay and on every worker.
+
+    `plans` are all rows. Of the rows that match a request's intent and deployment, the one with the latest
+    `valid_from` at or before its event time is in force.
+    """
+
+    def __init__(self, plans: Sequence[Plan], key: bytes) -> None:
+        self.newest_plan = max(plan.plan for plan in plans)
+        self._plans = sorted(plans, key=lambda p: (p.valid_from, p.plan))
+        self._seed = int.from_bytes(hashlib.blake2b(b"sampling", key=key, digest_size=8).digest(), "big")
+        self._limit = threshold(max(plan.rate for plan in plans))
+        self._scopes: dict[tuple[str, str], tuple[list[Micros], list[Plan]]] = {}
+
+    def candidates(self, request_ids: Iterable[str]) -> list[tuple[int, int]]:
+        """Position and hash of the requests that some plan row might choose."""
+        hashes: Iterable[int] = map(xxhash.xxh3_64_intdigest, map(str.encode, request_ids), repeat(self._seed))
+        limit = self._limit
+        return [(place, value) for place, value in enumerate(hashes) if value < limit]
+
+    def scope(self, intent: str, deployment: str) -> tuple[list[Micros], list[Plan]]:
+        """The rows that may hold for a key, and the times from which they do."""
+        found = self._scopes.get((intent, deployment))
+        if found is None:
+            plans = [p for p in self._plans if p.intent in ("", intent) and p.deployment in ("", deployment)]
+            found = self._scopes[intent, deployment] = ([p.valid_from for p in plans], plans)
+        return found
+
+    def plan(self, intent: str, deployment: str, time: Micros) -> Plan:
+        """The row in force for an event."""
+        times, plans = self.scope(intent, deployment)
+        return plans[bisect.bisect_right(times, time) - 1]
+
+
+def threshold(rate: float) -> int:
+    """Hashes below it are chosen."""
+    return round(rate * _SPAN)
+
+
+def fingerprint(key: bytes) -> str:
+    """Tells keys apart without telling them."""
+    return hashlib.blake2b(b"fingerprint", key=key, digest_size=8).hexdigest()
+
+
+def prepare(store: Store, clock: Clock, rate: float, given: str | None, warn: Callable[[str], None]) -> bytes:
+    """The sampling key of the store; at the first run makes it, and plan row 1 with it.
+
+    `given` is the operator's key. Raises ConfigError when it is not the one that the store was begun with.
+    """
+    with store.write() as tx:
+        kept = rows.key(tx)
+        if kept is None:
+            kept = given.encode() if given else secrets.token_bytes(32)
+            rows.keep_key(tx, None if given else kept, fingerprint(_shortened(kept)))
+        key = _shortened(given.encode() if given else kept)
+        plans = rows.plans(tx)
+        if not plans:
+            rows.add_plan(tx, BEGINNING, rate, "", "", fingerprint(key), "first run", clock.now())
+            return key
+    if plans[0].key_fingerprint != fingerprint(key):
+        raise ConfigError(
+            "TIDEGAUGE_SAMPLING_KEY: not the key that this store was begun with; set the old key or use a new store"
+        )
+    standing = [p for p in plans if not p.intent and not p.deployment][-1]
+    if standing.rate != rate:
+        warn(
+            f"sampling.rate is {rate:g} but the store samples at {standing.rate:g} since plan {standing.plan}; "
+            f"to change it: tidegauge sampling set {rate:g}"
+        )
+    return key
+
+
+def _shortened(key: bytes) -> bytes:
+    return key if len(key) <= 64 else hashlib.blake2b(key).digest()
+
+
+def set_rate(
+    store: Store, clock: Clock, rate: float, valid_from: Micros | None, intent: str, deployment: str, reason: str
+) -> Plan:
+    """Adds a plan row; from `valid_from`, by default the earliest allowed time. Raises UsageError."""
+    if not 0 <= rate <= 1:
+        raise UsageError(f"sampling rate {rate:g}: must be between 0 and 1")
+    with store.write() as tx:
+        rows.lock(tx, shared=False)
+        plans = rows.plans(tx)
+        if not plans:
+            raise UsageError("the store has no sampling plan yet: `tidegauge run` writes the first one")
+        newest = rows.newest_event(tx)
+        earliest = HEADWAY + (clock.now() if newest is None else newest)
+        start = earliest if valid_from is None else valid_from
+        if start < earliest:
+            raise UsageError(
+                f"--from {domain.iso(start)}: must be at or after {domain.iso(earliest)}, ten minutes after the "
+                "newest event"
+            )
+        return rows.add_plan(tx, start, rate, intent, deployment, plans[0].key_fingerprint, reason, clock.now())

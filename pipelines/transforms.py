@@ -1,0 +1,234 @@
+"""The Beam transforms. One class per noun; what must be right is in the store, never in runner state.
+
+Every DoFn opens the store by its URL in `setup`. Failures are values: nothing here raises for a bad line, a changed
+file or a silent judge.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import apache_beam as beam
+import msgspec
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.windowed_value import WindowedValue
+
+from evaluators.cascade import build_cascade
+from evaluators.window import JudgeWindow
+from pipelines import files
+from pipelines.planner import PATIENCE, Planner
+from pipelines.prices import Prices
+from pipelines.sampling import Sampler
+from pipelines.scan import Scanner
+from tidegauge.alerts.act import act
+from tidegauge.config import Config
+from tidegauge.domain import Clock, Micros, Sample, Verdict
+from tidegauge.errors import SourceChanged, SourceError, SourceUnfinished
+from tidegauge.service import policy, route, tickets
+from tidegauge.service.policy import Policy
+from tidegauge.storage import commits, ledger, sampling
+from tidegauge.storage.commits import BlockResult, Commit
+from tidegauge.storage.ledger import Claim, Claimed
+from tidegauge.storage.store import Store, Transaction, retry_conflicts
+
+SWEEP_PORTION = 2_000
+VERDICTS_A_COMMIT = 500
+
+
+class Tick(msgspec.Struct, frozen=True):
+    """A time to look: who works, for which sweep, and up to which plan."""
+
+    owner: str
+    sweep: str
+    planned_by: Micros
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """What the transforms need to know; travels to the workers."""
+
+    config: Config
+    sources: tuple[str, ...]
+    sampling_key: bytes
+    clock: Any
+    final: bool = False
+
+
+class StoreDoFn(beam.DoFn):
+    """A DoFn with the store open."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def setup(self) -> None:
+        self.store = Store(self.settings.config.store.url)
+
+    def teardown(self) -> None:
+        self.store.close()
+
+    @property
+    def clock(self) -> Clock:
+        clock: Clock = self.settings.clock
+        return clock
+
+    def claim(self, tick: Tick, take: Callable[..., list[Any]], *arguments: Any) -> list[Any]:
+        """Takes work for the tick's owner that nobody alive is at."""
+
+        def attempt() -> list[Any]:
+            with self.store.write() as tx:
+                live = ledger.live_owners(tx, self.clock.now())
+                return take(tx, Claim(tick.owner, tick.sweep, live), *arguments)
+
+        return retry_conflicts(attempt)
+
+
+class Plan(StoreDoFn):
+    """tick → blocks to work on. The ledger has them before anything is read."""
+
+    def process(self, tick: Tick) -> Iterator[tuple[Tick, Claimed]]:
+        job = self.settings.config.job
+        Planner(self.store, self.clock, job.block_bytes, self.settings.final).plan(self.settings.sources)
+        planned_by = tick.planned_by or self.clock.now()
+        for claimed in self.claim(tick, ledger.claim_blocks, planned_by, job.portion_blocks):
+            yield tick, claimed
+
+
+class Scan(StoreDoFn):
+    """block → fresh samples. Everything else that the block says is committed on the way."""
+
+    def setup(self) -> None:
+        super().setup()
+        config = self.settings.config
+        self.scanner = Scanner(Prices(config.prices), config.job.oldest_days)
+        self.known: set[int] = set()
+
+    def process(self, element: tuple[Tick, Claimed]) -> Iterable[Sample]:
+        tick, claimed = element
+        try:
+            return self._scan_and_commit(tick, claimed)
+        except SourceUnfinished as error:
+            self._leave_unfinished(tick, claimed, str(error))
+        except SourceChanged as error:
+            self._release(tick, claimed, str(error), sweep="")  # the planner will find or retire it
+        except SourceError as error:
+            self._release(tick, claimed, str(error), sweep=tick.sweep)
+        return ()
+
+    def _scan_and_commit(self, tick: Tick, claimed: Claimed) -> Iterable[Sample]:
+        block = claimed.block
+        while True:
+            with self.store.read() as tx:
+                sampler = Sampler(sampling.plans(tx), self.settings.sampling_key)
+            result = self.scanner.scan(files.read_block(block, claimed.identity), block.planned_at, sampler)
+            outcome, fresh = retry_conflicts(self._commit, tick, claimed, result)
+            if outcome is Commit.WON:
+                self.known |= result.rollup.segments.keys() | result.rollup.accounts.keys()
+            if outcome is not Commit.STALE:
+                return [s for s in result.samples if s.request.request_id in fresh]
+
+    def _commit(self, tick: Tick, claimed: Claimed, result: BlockResult) -> tuple[Commit, set[str]]:
+        with self.store.write() as tx:
+            now = self.clock.now()
+            return commits.commit_block(tx, claimed.block, result, tick.owner, tick.sweep, now, self.known)
+
+    def _release(self, tick: Tick, claimed: Claimed, reason: str, sweep: str) -> None:
+        with self.store.write() as tx:
+            ledger.release_block(tx, claimed.block, tick.owner, reason, sweep)
+
+    def _leave_unfinished(self, tick: Tick, claimed: Claimed, reason: str) -> None:
+        """A compressed file that is still being written is read when it has grown; one at rest is lost."""
+        block, now = claimed.block, self.clock.now()
+        found = files.facts(block.path)
+        if not self.settings.final and found is not None and now - found.modified < PATIENCE:
+            self._release(tick, claimed, reason, sweep=tick.sweep)
+            return
+        with self.store.write() as tx:
+            lost = ledger.retire(tx, block.generation, reason, now)
+            if lost:
+                tickets.open_ticket(
+                    tx,
+                    kind="source_lost",
+                    subject={"source": block.source, "path": block.path, "generation": block.generation},
+                    owner="platform",
+                    evidence={"blocks": len(lost), "bytes": sum(r["stop"] - r["start"] for r in lost), "why": reason},
+                    now=now,
+                )
+
+
+class Sweep(StoreDoFn):
+    """tick → samples that are still pending from earlier and that nobody alive works on."""
+
+    def process(self, tick: Tick) -> Iterable[Sample]:
+        return self.claim(tick, ledger.claim_samples, SWEEP_PORTION)
+
+
+class Evaluate(beam.DoFn):
+    """sample → verdict, in a window of calls that slides across elements and is drained at the bundle's end."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def setup(self) -> None:
+        config = self.settings.config
+        self.window = JudgeWindow(build_cascade(config.evaluation.evaluators, config.judge), config.judge.concurrency)
+
+    def process(self, sample: Sample) -> Iterable[Verdict]:
+        self.window.submit(sample.request)
+        return self.window.finished()
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        window = GlobalWindow()
+        for verdict in self.window.drain():
+            yield WindowedValue(verdict, window.max_timestamp(), (window,))
+
+    def teardown(self) -> None:
+        self.window.close()
+
+
+class CommitVerdicts(StoreDoFn):
+    """verdict → tests whose evidence changed. Verdict, route, queue row and sums are one transaction."""
+
+    def setup(self) -> None:
+        super().setup()
+        config = self.settings.config
+        self.routing = route.Routing(self.settings.sampling_key, config.objective, config.review.due_hours)
+
+    def start_bundle(self) -> None:
+        self.waiting: list[Verdict] = []
+        self.policies: dict[str, Policy] = {}
+
+    def process(self, verdict: Verdict) -> Iterator[str]:
+        self.waiting.append(verdict)
+        if len(self.waiting) >= VERDICTS_A_COMMIT:
+            yield from self._flush()
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        window = GlobalWindow()
+        for key in self._flush():
+            yield WindowedValue(key, window.max_timestamp(), (window,))
+
+    def _flush(self) -> Iterable[str]:
+        waiting, self.waiting = self.waiting, []
+        return retry_conflicts(self._write, waiting) if waiting else ()
+
+    def _write(self, waiting: list[Verdict]) -> set[str]:
+        now = self.clock.now()
+        with self.store.write() as tx:
+            self._read_policies(tx, waiting, now)
+            return route.commit_verdicts(tx, waiting, self.policies, self.routing, now).test_keys
+
+    def _read_policies(self, tx: Transaction, waiting: list[Verdict], now: Micros) -> None:
+        """One snapshot per intent and bundle, read before the bundle's first verdict of that intent is written."""
+        ids = sorted(verdict.request_id for verdict in waiting)
+        intents = {row["intent"] for row in tx.rows_in("samples_to_freeze", "ids", ids)}
+        missing = sorted(intents - self.policies.keys())
+        if missing:
+            self.policies |= policy.refresh(tx, [self.settings.config.objective(name) for name in missing], now)
+
+
+class Act(StoreDoFn):
+    """Decides every test whose evidence is ahead of its decision, then delivers what is due."""
+
+    def process(self, _cause: Any) -> None:
+        """What comes in only says that there may be something to decide."""
+
+    def finish_bundle(self) -> None:
+        act(self.store, self.settings.config, self.clock)

@@ -1,0 +1,55 @@
+"""The whole job on the in-process runner: conservation, and the same dump however the log is cut."""
+
+from pathlib import Path
+
+import pytest
+
+from pipelines import jobs
+from tests.support.ingest import Now
+from tests.support.logs import line
+from tidegauge.config import Config, JobSection, SamplingSection, StoreSection
+from tidegauge.storage.dump import canonical
+from tidegauge.storage.status import status
+from tidegauge.storage.store import Store
+
+
+def log() -> list[bytes]:
+    good = [line(request_id=f"r-{n}", intent=f"intent.{n % 3}", latency_ms=100.0 + n) for n in range(300)]
+    return [*good[:100], b"not json", b"", *good[100:], *good[:20]]
+
+
+def run(store: Store, source: str, block_bytes: int = 1 << 20) -> bytes:
+    config = Config(
+        store=StoreSection(url=store.url),
+        sampling=SamplingSection(rate=0.3),
+        job=JobSection(block_bytes=block_bytes),
+    )
+    jobs.run(config, store, Now(), logs=[source], progress=jobs.silent)
+    with store.read() as tx:
+        found = status(tx, Now().now())
+        assert found["seen"] == found["quarantined"] + found["unsampled"] + found["sampled"] + found["repeats"]
+        assert found["seen"] == 321
+        assert found["sampled"] == found["judged"] + found["unscored"] + found["pending"]
+        assert found["pending"] == 0
+        return b"".join(canonical(tx))
+
+
+def test_the_dump_is_the_same_however_the_log_is_cut(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIDEGAUGE_SAMPLING_KEY", "a key of the test")
+    from tidegauge.storage.migrations import migrate
+
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    for folder in (whole, parts):
+        folder.mkdir()
+    lines = log()
+    (whole / "a.jsonl").write_bytes(b"\n".join(lines) + b"\n")
+    for n in range(0, len(lines), 25):
+        (parts / f"{900 - n}.jsonl").write_bytes(b"\n".join(lines[n : n + 25]) + b"\n")
+    first = run(store, f"{whole}/*.jsonl")
+    assert run(store, f"{whole}/*.jsonl") == first
+    other = Store(f"sqlite:///{tmp_path}/other.db")
+    migrate(other)
+    assert run(other, f"{parts}/*.jsonl", block_bytes=2_000) == first
+    other.close()
