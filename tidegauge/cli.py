@@ -1,0 +1,170 @@
+"""The command line. Only the parser is made here; a command's module is imported when the command is called."""
+
+import argparse
+import importlib
+import importlib.metadata
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from tidegauge.errors import TidegaugeError, UsageError
+
+_EPILOG = "Exit codes: 0 done, 1 failed, 2 bad usage or configuration, 3 a breach, with slo --fail-on-breach."
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{self.prog}: {message}; see {self.prog} --help")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command; its exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    try:
+        args = parser().parse_args(given)
+        module = importlib.import_module(f"tidegauge.commands.{args.module}")
+        from tidegauge.commands.context import Context
+
+        code = getattr(module, args.function)(Context(args, os.environ))
+        sys.stdout.flush()
+        return int(code or 0)
+    except TidegaugeError as error:
+        if debug:
+            traceback.print_exc()
+        print(f"tidegauge: {' '.join(str(error).split())}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Nobody reads on. Python would complain once more when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:  # noqa: BLE001 - one line for the user, whatever it was
+        if debug:
+            traceback.print_exc()
+        said = " ".join(str(error).split()) or "no message"
+        print(f"tidegauge: unexpected {type(error).__name__}: {said}; --debug shows where", file=sys.stderr)
+        return 1
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and flags."""
+    top = _Parser(
+        prog="tidegauge",
+        description="Measures the quality of LLM answers in production, and acts when it is provably too low.",
+        epilog=_EPILOG,
+    )
+    _global_flags(top, None)
+    top.add_argument("--version", action="version", version=f"tidegauge {importlib.metadata.version('tidegauge')}")
+    shared = _Parser(add_help=False)
+    _global_flags(shared, argparse.SUPPRESS)
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for add in (_setup, _job, _results, _incidents, _sampling, _review, _files, _demo):
+        add(commands, shared)
+    return top
+
+
+def _global_flags(to: argparse.ArgumentParser, default: str | None) -> None:
+    """The flags that may stand before the command or after it."""
+    to.add_argument("--config", type=Path, default=default, metavar="FILE", help="default ./tidegauge.yaml")
+    to.add_argument("--store", default=default, metavar="URL", help="sqlite:///FILE or postgresql://HOST/NAME")
+    to.add_argument("--debug", action="store_true", default=default or False, help="show tracebacks")
+
+
+class _Commands:
+    """Adds commands to one level of the parser."""
+
+    def __init__(self, commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:
+        self._commands, self._shared = commands, shared
+
+    def add(self, name: str, text: str, module: str, function: str = "run") -> argparse.ArgumentParser:
+        added: argparse.ArgumentParser = self._commands.add_parser(
+            name, help=text, description=text, parents=[self._shared]
+        )
+        added.set_defaults(module=module, function=function)
+        return added
+
+
+def _setup(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:
+    group = _Commands(commands, shared)
+    init = group.add("init", "write a commented tidegauge.yaml that works as it is", "init")
+    init.add_argument("directory", nargs="?", type=Path, default=Path(), metavar="DIR")
+    group.add("check", "read the configuration, the rubric and the evaluators, and say what is on", "check")
+
+
+def _job(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:
+    run = _Commands(commands, shared).add("run", "the job: read what is new, judge, decide, deliver", "run")
+    run.add_argument("--every", metavar="TIME", help="again and again, such as every 60s, 5m or 1h, until SIGTERM")
+    run.add_argument("--log", action="append", metavar="GLOB", help="instead of the configured sources; repeatable")
+    run.add_argument("--final", action="store_true", help="take a last line without newline too")
+    run.add_argument("--json-logs", action="store_true", help="progress as JSON lines")
+
+
+def _results(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:
+    group = _Commands(commands, shared)
+    _json(group.add("status", "what was seen, sampled, judged and labelled", "status"))
+    slo = group.add("slo", "the rate of every intent and deployment, with its interval and state", "slo")
+    _json(slo).add_argument("--fail-on-breach", action="store_true", help="exit 3 if there is a breach")
+    _json(group.add("tickets", "findings that are no reason for a rollback", "tickets"))
+    dump = group.add("dump", "the store's content as sorted JSON lines", "dump")
+    dump.add_argument("--canonical", action="store_true", required=True, help="only what the log determines")
+
+
+def _incidents(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:
+    incidents = _json(_Commands(commands, shared).add("incidents", "proven breaches and their rollbacks", "incidents"))
+    inner = _Commands(incidents.add_subparsers(title="actions", metavar="ACTION"), shared)
+    for name, text in (
+        ("approve", "send the rollback that is held"),
+        ("cancel", "never send it"),
+        ("replay", "send the same webhook, with the same id, once more"),
+    ):
+        inner.add(name, text, "incidents", name).add_argument("incident", metavar="ID")
+
+
+def _sampling(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:
+    sampling = commands.add_parser("sampling", help="the sampling plan: show it, change it", parents=[shared])
+    inner = _Commands(sampling.add_subparsers(title="actions", metavar="ACTION", required=True), shared)
+    _json(inner.add("show", "the plan's rows", "sampling", "show"))
+    change = inner.add("set", "another rate from an event time on", "sampling", "change")
+    change.add_argument("rate", type=float, metavar="RATE")
+    change.add_argument("--from", dest="valid_from", metavar="TIME", help="RFC 3339; default: as soon as it may be")
+    change.add_argument("--intent", default="", metavar="NAME", help="default: all")
+    change.add_argument("--deployment", default="", metavar="ID", help="default: all")
+
+
+def _review(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:
+    review = commands.add_parser("review", help="cases for reviewers out, their labels in", parents=[shared])
+    inner = _Commands(review.add_subparsers(title="actions", metavar="ACTION", required=True), shared)
+    export = inner.add("export", "queued cases as JSON lines", "review", "export")
+    export.add_argument("file", nargs="?", type=Path, metavar="FILE", help="default: stdout")
+    labels = inner.add("import", "labels in: {request_id, hallucinated, reviewer, note?} a line", "review", "take")
+    labels.add_argument("file", type=Path, metavar="FILE")
+
+
+def _files(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:
+    evaluate = _Commands(commands, shared).add("evaluate", "the same evaluators on any JSON lines", "evaluate")
+    evaluate.add_argument("file", type=Path, metavar="FILE")
+    evaluate.add_argument("--out", type=Path, required=True, metavar="FILE")
+    evaluate.add_argument("--labels", metavar="FIELD", help="field with the truth, to report quality against")
+
+
+def _demo(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:
+    demo = _Commands(commands, shared).add("demo", "two simulated weeks of production, from log to rollback", "demo")
+    demo.add_argument("--seed", type=int, default=1, metavar="N")
+    demo.add_argument("--regress", default="refunds.policy", metavar="INTENT", help="which intent breaks, or none")
+    demo.add_argument("--directory", type=Path, default=Path("demo"), metavar="DIR", help="default ./demo")
+    demo.add_argument("--requests", type=int, default=60_000, metavar="N")
+    demo.add_argument("--days", type=int, default=14, metavar="N")
+
+
+def _json(to: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    to.add_argument("--json", action="store_true", help="for programs")
+    return to
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""One module per command: reads its flags, calls the rooms below, prints."""

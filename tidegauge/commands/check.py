@@ -1,0 +1,55 @@
+"""`tidegauge check`: every artifact is read once, and what is on is said."""
+
+import glob
+from collections.abc import Iterator
+
+from tidegauge.commands.context import Context, note
+from tidegauge.config import Config
+from tidegauge.config_load import misspelt
+
+
+def run(context: Context) -> int:
+    from evaluators.cascade import build_cascade
+
+    config = context.config()
+    build_cascade(config.evaluation.evaluators, config.judge)
+    for line in describe(config, context.environ.get("TIDEGAUGE_ROLLBACK_WEBHOOK_SECRET") is not None):
+        print(line)
+    for line in warnings(config):
+        note(f"warning: {line}")
+    for name, meant in misspelt(context.environ).items():
+        note(f"warning: environment: nobody reads {name}; did you mean {meant}?")
+    return 0
+
+
+def describe(config: Config, signed: bool) -> Iterator[str]:
+    """What is on."""
+    for source in config.sources:
+        count = len(glob.glob(source.files, recursive=True))
+        yield f"source     {source.files}: {count} file{'' if count == 1 else 's'}"
+    if not config.sources:
+        yield "source     none; give --log GLOB to run"
+    yield f"sampling   {100 * config.sampling.rate:g} % of the requests"
+    yield f"evaluators {', '.join(name for name in config.evaluation.evaluators if name != 'judge')}"
+    judge = config.judge
+    if judge.base_url and "judge" in config.evaluation.evaluators:
+        yield f"judge      {judge.model} with {judge.rubric}"
+    else:
+        yield "judge      off: heuristics alone decide"
+    named = sorted(name for name in config.intents if name != "*")
+    yield f"objective  {100 * config.objective('*').theta0:g} % by default" + "".join(
+        f"; {name} {100 * config.objective(name).theta0:g} %" for name in named
+    )
+    yield f"review     {config.review.labels_per_day:g} labels a day and intent"
+    where = "signed webhook" if signed else "no TIDEGAUGE_ROLLBACK_WEBHOOK_SECRET in the environment"
+    yield f"rollback   {config.rollback.mode}" + ("" if config.rollback.mode == "dry_run" else f", {where}")
+
+
+def warnings(config: Config) -> Iterator[str]:
+    """What is allowed and probably not meant."""
+    for name, intent in sorted(config.intents.items()):
+        if config.owners and intent.owner not in config.owners and intent.owner != "platform":
+            yield f"intents.{name}.owner: {intent.owner} is not among the owners: {', '.join(sorted(config.owners))}"
+    for source in config.sources:
+        if not glob.glob(source.files, recursive=True):
+            yield f"sources: {source.files} matches no file yet"

@@ -1,0 +1,71 @@
+"""What every command starts from: its flags, the configuration, the store and the real clock."""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tidegauge.domain import Micros
+
+if TYPE_CHECKING:
+    from tidegauge.config import Config
+    from tidegauge.storage.store import Store
+
+
+class SystemClock:
+    """The real one."""
+
+    def now(self) -> Micros:
+        return time.time_ns() // 1_000
+
+
+@dataclass(frozen=True)
+class Context:
+    """The surroundings of one call."""
+
+    args: argparse.Namespace
+    environ: Mapping[str, str]
+    clock: SystemClock = field(default_factory=SystemClock)
+
+    def config(self) -> "Config":
+        """The configuration. Without a file, and with a store named otherwise, the defaults."""
+        from tidegauge import config_load
+
+        path = self.args.config or Path(config_load.DEFAULT_NAME)
+        elsewhere = self.args.store or self.environ.get("TIDEGAUGE_STORE_URL")
+        if self.args.config is None and elsewhere and not path.exists():
+            return config_load.defaults(Path(), self.environ)
+        return config_load.load(path, self.environ)
+
+    def store_url(self) -> str:
+        """`--store`, relative to where one is, else the configuration's."""
+        from tidegauge.config_load import absolute_store
+
+        return absolute_store(self.args.store, Path()) if self.args.store else self.config().store.url
+
+    @contextmanager
+    def store(self) -> "Iterator[Store]":
+        """The store, at the program's schema."""
+        from tidegauge.storage.migrations import migrate
+        from tidegauge.storage.store import Store
+
+        store = Store(self.store_url())
+        try:
+            migrate(store)
+            yield store
+        finally:
+            store.close()
+
+
+def print_json(value: Any) -> None:
+    print(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def note(text: str) -> None:
+    """To people; stdout is kept for results."""
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,68 @@
+"""`tidegauge init [DIR]`."""
+
+from tidegauge.commands.context import Context, note
+from tidegauge.config_load import DEFAULT_NAME
+from tidegauge.errors import TidegaugeError, UsageError
+
+TEMPLATE = """\
+# Tidegauge's configuration. It works as it is; relative paths are relative to this file.
+# The environment overrides what stands here: TIDEGAUGE_STORE_URL, TIDEGAUGE_SAMPLING_RATE and so on.
+# Secrets are read from the environment only: TIDEGAUGE_SAMPLING_KEY, TIDEGAUGE_JUDGE_API_KEY and
+# TIDEGAUGE_ROLLBACK_WEBHOOK_SECRET.
+
+store:
+  url: sqlite:///tidegauge.db          # or postgresql://HOST/NAME
+
+sources:                               # JSON lines, a request each; .jsonl or .jsonl.gz
+  - files: "logs/*.jsonl"
+
+sampling:
+  rate: 0.02                           # share of the requests that is judged; fixed by the first run, see
+                                       # `tidegauge sampling set`
+
+intents:
+  "*":                                 # every intent that is not named below
+    objective: 0.03                    # highest share of hallucinated answers that is still good enough
+    owner: platform
+  # refunds.policy: {objective: 0.01, risk: high, owner: payments}
+
+owners: {}
+  # payments: {contacts_env: PAYMENTS_CONTACTS}   # name of the variable that holds the contact URLs
+
+evaluation:
+  evaluators: [rules, overlap, judge]  # cheap to dear; without a judge the heuristics decide
+
+judge: {}                              # on when base_url is set; any OpenAI-compatible endpoint
+  # base_url: https://judge.example/v1
+  # model: my-model
+  # rubric: hallucination@1.0.0
+  # concurrency: 64
+
+prices: []
+  # - {model: my-model, from: 2026-01-01, input_per_million: 0.5, output_per_million: 2}
+
+review:
+  labels_per_day: 20                   # per intent and day: what your reviewers can do
+  confirmations: 1                     # reviewers who must agree before an answer counts as hallucinated
+
+rollback:
+  mode: dry_run                        # dry_run stores the webhook, approve holds it, auto sends it
+  # webhook: {url: https://deploy.example/rollback}
+"""
+
+
+def run(context: Context) -> int:
+    """Writes the file; never over another."""
+    directory = context.args.directory
+    path = directory / DEFAULT_NAME
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(TEMPLATE)
+    except FileExistsError:
+        raise UsageError(f"{path} exists already and stays as it is; name another directory") from None
+    except OSError as error:
+        raise TidegaugeError(f"{path}: cannot be written: {error.strerror}") from None
+    note(f"wrote {path}")
+    note("next: set `sources` to your log, then `tidegauge check` and `tidegauge run`")
+    return 0

@@ -1,0 +1,50 @@
+"""`tidegauge status`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tidegauge import show
+from tidegauge.commands.context import Context, print_json
+
+
+def run(context: Context) -> int:
+    from tidegauge.storage.status import status
+
+    with context.store() as store, store.read() as tx:
+        found = status(tx, context.clock.now())
+    if context.args.json:
+        print_json(found)
+    else:
+        print(text(found))
+    return 0
+
+
+def text(found: Mapping[str, Any]) -> str:
+    if not found["seen"] and not any(found["blocks"].values()):
+        return "Nothing was read yet. Next: tidegauge check, then tidegauge run"
+    review, blocks = found["review"], found["blocks"]
+    lines = [
+        f"seen {found['seen']} = quarantined {found['quarantined']} + unsampled {found['unsampled']}"
+        f" + sampled {found['sampled']} + repeats {found['repeats']}",
+        f"sampled {found['sampled']} = judged {found['judged']} + unscored {found['unscored']}"
+        f" + pending {found['pending']}",
+        f"review: queued {review['queued']}, leased {review['leased']}, labelled {review['labelled']}",
+        f"blocks: planned {blocks['planned']}, done {blocks['done']}, lost {blocks['lost']};"
+        f" lag {found['lag_seconds']:.0f} s",
+        "",
+        show.table(
+            ("intent", "seen", "sampled", "judged", "unscored", "pending", "queued", "labelled"),
+            [
+                (
+                    intent,
+                    *(row[key] for key in ("seen", "sampled", "judged", "unscored", "pending")),
+                    row["review"]["queued"],
+                    row["review"]["labelled"],
+                )
+                for intent, row in found["per_intent"].items()
+            ],
+        ),
+    ]
+    for source, reasons in found.get("quarantine", {}).items():
+        lines.append(f"quarantined in {source}: " + ", ".join(f"{k} {v}" for k, v in reasons.items()))
+    return "\n".join(lines)
