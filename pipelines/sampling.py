@@ -13,7 +13,7 @@ from tidegauge.domain import Clock, Micros
 from tidegauge.errors import ConfigError, UsageError
 from tidegauge.storage import sampling as rows
 from tidegauge.storage.sampling import BEGINNING, Plan
-from tidegauge.storage.store import Store
+from tidegauge.storage.store import Store, Transaction
 
 HEADWAY = 600 * domain.SECOND
 """A new plan row holds from at least this long after the newest event: no committed record may fall under it."""
@@ -63,6 +63,11 @@ def threshold(rate: float) -> int:
 def fingerprint(key: bytes) -> str:
     """Tells keys apart without telling them."""
     return hashlib.blake2b(b"fingerprint", key=key, digest_size=8).hexdigest()
+
+
+def keep_key(tx: Transaction, key: bytes) -> None:
+    """Puts a key into a store that has none."""
+    rows.keep_key(tx, key, fingerprint(_shortened(key)))
 
 
 def prepare(store: Store, clock: Clock, rate: float, given: str | None, warn: Callable[[str], None]) -> bytes:

@@ -14,6 +14,12 @@ from tidegauge.storage.store import Store
 POSTGRESQL = "TIDEGAUGE_TEST_POSTGRESQL_URL"
 
 
+@pytest.fixture(autouse=True)
+def _sampling_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One key for all tests: with a fresh one in each run, other requests would be sampled and reviewed each time."""
+    monkeypatch.setenv("TIDEGAUGE_SAMPLING_KEY", "a key of the tests")
+
+
 def postgresql_url() -> str:
     """A schema of its own in the test server; skips loudly where there is no server, fails in CI."""
     base = os.environ.get(POSTGRESQL)

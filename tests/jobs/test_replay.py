@@ -24,11 +24,6 @@ SHAPES: dict[str, tuple[Callable[[Path, list[bytes]], None], int]] = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _key(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TIDEGAUGE_SAMPLING_KEY", replay.KEY)
-
-
 def reference(tmp_path: Path, lines: list[bytes]) -> str:
     folder = tmp_path / "reference"
     folder.mkdir()

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import pytest
-
 from pipelines import jobs
 from tests.support.ingest import Now
 from tests.support.logs import line
@@ -34,10 +32,7 @@ def run(store: Store, source: str, block_bytes: int = 1 << 20) -> bytes:
         return b"".join(canonical(tx))
 
 
-def test_the_dump_is_the_same_however_the_log_is_cut(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TIDEGAUGE_SAMPLING_KEY", "a key of the test")
+def test_the_dump_is_the_same_however_the_log_is_cut(store: Store, tmp_path: Path) -> None:
     from tidegauge.storage.migrations import migrate
 
     whole, parts = tmp_path / "whole", tmp_path / "parts"

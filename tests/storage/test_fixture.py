@@ -9,8 +9,6 @@ import sqlite3
 import tempfile
 from pathlib import Path
 
-import pytest
-
 from tests.support import replay
 from tests.support.replay import compose, conserved, dump_of, run_job
 from tidegauge.storage.migrations import migrate
@@ -20,8 +18,7 @@ FIXTURE = Path(__file__).parents[1] / "fixtures" / "store-0001.sql.gz"
 REQUESTS = 400
 
 
-def test_a_store_of_the_first_version_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TIDEGAUGE_SAMPLING_KEY", replay.KEY)
+def test_a_store_of_the_first_version_goes_on(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     with sqlite3.connect(path) as connection:
         connection.executescript(gzip.decompress(FIXTURE.read_bytes()).decode())

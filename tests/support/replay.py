@@ -17,8 +17,6 @@ from tidegauge.storage.migrations import migrate
 from tidegauge.storage.status import status
 from tidegauge.storage.store import Store
 
-KEY = "a key of the tests"
-
 
 def compose(requests: int, seed: int = 1) -> list[bytes]:
     """Lines of a log: several intents and tiers, errors, repeats, blanks and bad lines."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from pipelines import jobs
+from pipelines import jobs, sampling
 from tidegauge import show
 from tidegauge.alerts.act import import_and_act
 from tidegauge.alerts.webhook import SECRET
@@ -61,6 +61,8 @@ def run(directory: Path, *, seed: int, regress: str | None, requests: int, days:
         store = Store(config.store.url)
         try:
             migrate(store)
+            with store.write() as tx:
+                sampling.keep_key(tx, f"demo {seed}".encode())
             for day in range(1, days + 1):
                 clock.day = day
                 _day(config, store, clock, assistant, logs, seed, say)
