@@ -55,7 +55,6 @@ def write_log(path: Path, records: int) -> None:
 
 JOB = """
 import sys
-from evaluators.cascade import build_cascade
 from pipelines import jobs
 from tidegauge.commands.context import SystemClock
 from tidegauge.config import Config, StoreSection

@@ -20,12 +20,32 @@ class Outcome(Value, frozen=True, kw_only=True):
 
     state: EvaluationState
     score: Score
+    spent: bool = False
+    """Nobody was asked, since the day's budget is spent."""
 
 
 class AskingEvaluator(Evaluator, Protocol):
     """An evaluator that asks somebody outside the process. Failures are values; it never raises."""
 
-    async def evaluate(self, request: Request) -> Outcome: ...
+    @property
+    def concurrency(self) -> int:
+        """Requests that are worth asking about at once."""
+        ...
+
+    @property
+    def deadline_seconds(self) -> float:
+        """For everything about one request, waits and second questions included."""
+        ...
+
+    async def open(self) -> None:
+        """Called in the event loop that will use it, before the first `evaluate`."""
+        ...
+
+    async def evaluate(self, request: Request, draw: int = 0) -> Outcome:
+        """`draw`: 0 for the plain answer; 1, 2, … for further, independent ones."""
+        ...
+
+    async def close(self) -> None: ...
 
 
 class Artifact(NamedTuple):

@@ -1,22 +1,35 @@
-"""The cascade, cheap to dear: rules, heuristics, then a judge where one is configured.
+"""The cascade, cheap to dear: rules, heuristics, then judges, each a step with a rule for when to stop.
 
-An evaluator that is sure (confidence 1) ends it. Otherwise the last one that scored decides. With a judge, nobody else
-decides in its place: while it cannot be asked the verdict is PENDING, and an unusable answer makes it UNSCORED.
+A step ends it where its evaluator is sure (confidence 1) or its calibrated P(hallucinated) lies outside its band.
+Otherwise the last step decides. With a judge, nobody cheaper decides in the last one's place, but when its budget is
+spent: while it cannot be asked the verdict is PENDING, and an unusable answer makes it UNSCORED.
 """
 
-import difflib
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from evaluators.base import Artifact, OfflineEvaluator, Outcome, missing, score_bin, silent
-from evaluators.heuristics import Overlap
-from evaluators.judge import Judge, JudgeSection, JudgeSettings
-from evaluators.rules import Rules
-from tidegauge.domain import UNSCORED_BIN, EvaluationState, Evaluator, Request, Score, Verdict
-from tidegauge.errors import ConfigError
+import msgspec
 
-OFFLINE: dict[str, Callable[[], OfflineEvaluator]] = {"rules": Rules, "overlap": Overlap}
-"""The evaluators that ask nobody, by the name that the configuration knows them by."""
+from evaluators.base import Artifact, AskingEvaluator, OfflineEvaluator, Outcome, missing, score_bin, silent
+from tidegauge.domain import (
+    UNSCORED_BIN,
+    Calibration,
+    EvaluationState,
+    Request,
+    Score,
+    Value,
+    Verdict,
+    VerdictCache,
+)
+
+
+class Step(Value, frozen=True, kw_only=True):
+    """An evaluator and its band: it ends the cascade at or below `stop_below`, and at or above `stop_above`."""
+
+    evaluator: OfflineEvaluator | AskingEvaluator
+    stop_below: float | None = None
+    stop_above: float | None = None
 
 
 class Begun(NamedTuple):
@@ -24,92 +37,205 @@ class Begun(NamedTuple):
 
     scores: tuple[Score, ...]
     verdict: Verdict | None
+    content: str
+    cached: dict[str, Score]
+
+
+class _NoCache:
+    def look_up(self, content: str, evaluator_hashes: Sequence[str]) -> dict[str, Score]:
+        return {}
 
 
 class Cascade:
-    """Made in the process that uses it; between processes travel `names` and `JudgeSettings`."""
+    """Made in the process that uses it. Offline steps come first; `calibration` may be replaced at any time."""
 
-    def __init__(self, evaluators: Sequence[OfflineEvaluator], judge: Judge | None = None) -> None:
-        self.evaluators = tuple(evaluators)
-        self.judge = judge
+    def __init__(
+        self,
+        offline: Sequence[Step],
+        judges: Sequence[Step] = (),
+        *,
+        cache: VerdictCache | None = None,
+        calibration: Calibration | None = None,
+    ) -> None:
+        self._offline = tuple(offline)
+        self._judges = tuple(judges)
+        self._cache = cache or _NoCache()
+        self.calibration = calibration
+
+    @property
+    def evaluators(self) -> tuple[OfflineEvaluator, ...]:
+        """Those that ask nobody."""
+        return tuple(step.evaluator for step in self._offline)  # type: ignore[misc]  # by construction
+
+    @property
+    def judges(self) -> tuple[AskingEvaluator, ...]:
+        """Those that ask somebody, in the order in which they are asked."""
+        return tuple(step.evaluator for step in self._judges)  # type: ignore[misc]  # by construction
 
     def artifacts(self) -> tuple[Artifact, ...]:
         """Everything whose content hash verdicts rest on."""
-        everybody: tuple[Evaluator, ...] = (*self.evaluators, *([self.judge] if self.judge else []))
-        found = [Artifact("evaluator", e.name, e.version, e.content_hash) for e in everybody]
-        if self.judge:
-            rubric = self.judge.rubric
-            found.append(Artifact("rubric", rubric.name, rubric.version, rubric.content_hash))
-        return tuple(found)
+        found = [Artifact("evaluator", e.name, e.version, e.content_hash) for e in (*self.evaluators, *self.judges)]
+        rubrics = {}
+        for judge in self.judges:
+            for rubric in getattr(judge, "rubrics", ()):
+                rubrics[rubric.reference] = Artifact("rubric", rubric.name, rubric.version, rubric.content_hash)
+        return (*found, *rubrics.values())
 
     def evaluate_offline(self, request: Request) -> Verdict:
         """The verdict of those that ask nobody, as if there were no judge."""
-        return self._conclude_offline(request, self._scores(request, everyone=False))
+        scores, stopped = self._score_offline(request, everyone=False)
+        return self._offline_verdict(request, scores, stopped)
 
     def begin(self, request: Request, *, everyone: bool = False) -> Begun:
-        """Runs those that ask nobody. `everyone`: also those, and the judge, whom a sure one would have spared."""
-        scores = self._scores(request, everyone=everyone)
-        done = self.judge is None or (not everyone and _sure(scores))
-        return Begun(scores, self._conclude_offline(request, scores) if done else None)
+        """Runs those that ask nobody. `everyone`: also those, and the judges, whom a sure one would have spared."""
+        scores, stopped = self._score_offline(request, everyone=everyone)
+        content = content_of(request)
+        if not self._judges or (stopped and not everyone):
+            return Begun(scores, self._offline_verdict(request, scores, stopped, content), content, {})
+        cached = self._cache.look_up(content, [judge.content_hash for judge in self.judges])
+        return Begun(scores, None, content, cached)
 
-    def conclude(self, request: Request, scores: tuple[Score, ...], outcome: Outcome) -> Verdict:
-        """The verdict once the judge was asked."""
-        scored = outcome.state is EvaluationState.JUDGED and outcome.score.score is not None
-        assert self.judge is not None
-        return Verdict(
-            request_id=request.request_id,
-            state=outcome.state,
-            scores=(*scores, outcome.score),
-            decided_by=len(scores),
-            bin=score_bin(outcome.score.score or 0.0, self.judge.edges) if scored else UNSCORED_BIN,
-            reason=outcome.score.reason,
+    async def finish(self, request: Request, begun: Begun, *, everyone: bool = False) -> Verdict:
+        """Asks the judges in turn; the verdict. Never raises but when cancelled."""
+        scores = begun.scores
+        for place, step in enumerate(self._judges):
+            outcome = await self._ask(step, request, begun)
+            last = place == len(self._judges) - 1
+            if outcome.spent:
+                return self._without_budget(request, (*scores, outcome.score), begun)
+            scores = (*scores, outcome.score)
+            stop = outcome.state is EvaluationState.JUDGED and self._stops(step, request, outcome.score)
+            if last or (stop and not everyone):
+                return self._verdict(
+                    request,
+                    scores,
+                    len(scores) - 1,
+                    state=outcome.state,
+                    edges=step.evaluator.edges,
+                    why=stop or "last step",
+                    content=begun.content,
+                )
+        raise AssertionError("a cascade without judges has nothing to finish")
+
+    def abandoned(self, request: Request, begun: Begun) -> Verdict:
+        """What stands for a call that hangs beyond every deadline: the sample stays pending."""
+        said = silent(self.judges[0], "pending: the call hung and was abandoned")
+        return self._verdict(
+            request,
+            (*begun.scores, said),
+            len(begun.scores),
+            state=EvaluationState.PENDING,
+            edges=self.judges[0].edges,
+            why="hung",
+            content=begun.content,
         )
 
-    def _scores(self, request: Request, *, everyone: bool) -> tuple[Score, ...]:
-        scores: tuple[Score, ...] = ()
-        for evaluator in self.evaluators:
-            lacking = missing(evaluator, request)
-            scores += (silent(evaluator, lacking) if lacking else evaluator.evaluate(request),)
-            if not everyone and _sure(scores):
-                break
-        return scores
+    async def _ask(self, step: Step, request: Request, begun: Begun) -> Outcome:
+        judge = step.evaluator
+        known = begun.cached.get(judge.content_hash)
+        if known is not None:
+            return Outcome(state=EvaluationState.JUDGED, score=known)
+        lacking = missing(judge, request)
+        if lacking:
+            return Outcome(state=EvaluationState.UNSCORED, score=silent(judge, lacking))
+        outcome: Outcome = await judge.evaluate(request)  # type: ignore[misc]  # by construction
+        return outcome
 
-    def _conclude_offline(self, request: Request, scores: tuple[Score, ...]) -> Verdict:
+    def _score_offline(self, request: Request, *, everyone: bool) -> tuple[tuple[Score, ...], str]:
+        """Scores, and why it stopped; empty where it did not."""
+        scores: tuple[Score, ...] = ()
+        stopped = ""
+        for step in self._offline:
+            evaluator = step.evaluator
+            lacking = missing(evaluator, request)
+            said: Score = silent(evaluator, lacking) if lacking else evaluator.evaluate(request)  # type: ignore[assignment]
+            scores += (said,)
+            stopped = stopped or self._stops(step, request, said)
+            if stopped and not everyone:
+                break
+        return scores, stopped
+
+    def _stops(self, step: Step, request: Request, score: Score) -> str:
+        """Why a step ends the cascade; empty where it does not."""
+        if score.score is None:
+            return ""
+        if score.confidence >= 1:
+            return "sure"
+        if (step.stop_below is None and step.stop_above is None) or self.calibration is None:
+            return ""
+        p = self.calibration.probability(step.evaluator.content_hash, request.intent, score.score)
+        if p is None:
+            return ""
+        below = step.stop_below is not None and p <= step.stop_below
+        above = step.stop_above is not None and p >= step.stop_above
+        return "outside the band" if below or above else ""
+
+    def _offline_verdict(self, request: Request, scores: tuple[Score, ...], stopped: str, content: str = "") -> Verdict:
+        """By the one that stopped it: the first sure one, else the last that scored."""
+        place = self._decisive(scores)
+        score = scores[place].score
+        return self._verdict(
+            request,
+            scores,
+            place,
+            state=EvaluationState.UNSCORED if score is None else EvaluationState.JUDGED,
+            edges=self._offline[place].evaluator.edges,
+            why=stopped or "last step",
+            content=content,
+        )
+
+    @staticmethod
+    def _decisive(scores: tuple[Score, ...]) -> int:
         scored = [i for i, s in enumerate(scores) if s.score is not None]
         sure = [i for i in scored if scores[i].confidence >= 1]
-        decided = (sure or scored[-1:] or [len(scores) - 1])[0]
-        score = scores[decided].score
+        return (sure or scored[-1:] or [len(scores) - 1])[0]
+
+    def _without_budget(self, request: Request, scores: tuple[Score, ...], begun: Begun) -> Verdict:
+        """The cheaper steps' verdict, marked as such."""
+        steps = (*self._offline, *self._judges)
+        place = self._decisive(scores)
+        judged = scores[place].score is not None
+        verdict = self._verdict(
+            request,
+            scores,
+            place,
+            state=EvaluationState.JUDGED if judged else EvaluationState.UNSCORED,
+            edges=next(s.evaluator.edges for s in steps if s.evaluator.content_hash == scores[place].content_hash),
+            why="budget spent",
+            content=begun.content,
+        )
+        return msgspec.structs.replace(verdict, spent=True)
+
+    def _verdict(
+        self,
+        request: Request,
+        scores: tuple[Score, ...],
+        place: int,
+        *,
+        state: EvaluationState,
+        edges: tuple[float, ...],
+        why: str,
+        content: str,
+    ) -> Verdict:
+        score = scores[place].score
+        scored = state is EvaluationState.JUDGED and score is not None
         return Verdict(
             request_id=request.request_id,
-            state=EvaluationState.UNSCORED if score is None else EvaluationState.JUDGED,
+            state=state,
             scores=scores,
-            decided_by=decided,
-            bin=UNSCORED_BIN if score is None else score_bin(score, self.evaluators[decided].edges),
-            reason=scores[decided].reason,
+            decided_by=place,
+            bin=score_bin(score or 0.0, edges) if scored else UNSCORED_BIN,
+            reason=scores[place].reason,
+            why=why,
+            content=content,
+            calibration=self.calibration.id if self.calibration else "",
         )
 
 
-def build_cascade(names: Sequence[str], judge: JudgeSection | None = None) -> Cascade:
-    """The cascade of a configuration. `judge` among the names takes part where it has a base_url. Raises ConfigError.
-
-    `judge` is the section of the configuration, or `JudgeSettings` for what the section leaves at its default.
-    """
-    known = [*OFFLINE, Judge.name]
-    for name in names:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
-            raise ConfigError(f"evaluation.evaluators: there is no evaluator {name!r}; {hint}")
-    if len(set(names)) < len(names):
-        raise ConfigError("evaluation.evaluators: an evaluator is named twice")
-    if Judge.name in names and names[-1] != Judge.name:
-        raise ConfigError("evaluation.evaluators: the judge comes last, it is the dearest")
-    offline = [OFFLINE[name]() for name in names if name in OFFLINE]
-    if not offline:
-        raise ConfigError(f"evaluation.evaluators: name at least one of {', '.join(OFFLINE)}")
-    settings = judge if judge is None or isinstance(judge, JudgeSettings) else JudgeSettings.of(judge)
-    return Cascade(offline, Judge(settings) if settings and Judge.name in names else None)
-
-
-def _sure(scores: tuple[Score, ...]) -> bool:
-    return bool(scores) and scores[-1].score is not None and scores[-1].confidence >= 1
+def content_of(request: Request) -> str:
+    """Hash of what evaluators see of a request: BLAKE2b, 128 bits in hexadecimal."""
+    digest = hashlib.blake2b(digest_size=16)
+    for text in (request.intent, request.asked, request.response or "", *(c.text for c in request.contexts)):
+        data = text.encode("utf-8", "surrogatepass")
+        digest.update(len(data).to_bytes(8, "big") + data)
+    return digest.hexdigest()

@@ -11,22 +11,21 @@ import os
 import random
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import msgspec
 
 from evaluators.base import Outcome, content_hash
 from evaluators.prompt import AGAIN, RECORD, TASK, parse_answer, system_message, user_message
-from evaluators.rubric import load_rubric
-from tidegauge.domain import EvaluationState, Request, Score
+from evaluators.rubric import Rubric
+from tidegauge.config import JudgeSection
+from tidegauge.domain import CapabilityMemory, EvaluationState, Request, Score, Spending
 from tidegauge.errors import ConfigError
+from tidegauge.prices import Prices
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
-
-API_KEY = "TIDEGAUGE_JUDGE_API_KEY"
-"""The environment variable with the key; endpoints without keys need none."""
 
 VERSION = "1.0.0"
 EDGES = (0.03, 0.075, 0.15, 0.5, 0.85, 0.925, 0.97)
@@ -35,57 +34,12 @@ EDGES = (0.03, 0.075, 0.15, 0.5, 0.85, 0.925, 0.97)
 _TRANSIENT = frozenset({408, 409, 425, 429})
 _OF_THE_RECORD = frozenset({413, 422})
 _RECORD_CODES = (b"context_length", b"context length", b"content_filter", b"content management policy", b"too long")
+_ATTEMPTS = 3  # HTTP requests for one answer, where the endpoint is busy or broken
 _BACKOFF = 0.5  # seconds before the second attempt, doubled for each further one
 _LONGEST_WAIT = 20.0  # seconds that a Retry-After may ask for
 _UNSAID_WAIT = 1.0  # seconds after a 429 that does not say how long
 _DOWN_AFTER = 32  # requests in a row that got no answer in all their attempts
 _DOWN_FOR = 10.0  # seconds without asking
-
-
-class JudgeSection(Protocol):
-    """The part of the configuration that says which judge is asked."""
-
-    @property
-    def base_url(self) -> str | None: ...
-    @property
-    def model(self) -> str: ...
-    @property
-    def rubric(self) -> str: ...
-    @property
-    def concurrency(self) -> int: ...
-    @property
-    def timeout_seconds(self) -> float: ...
-
-
-class JudgeSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Which judge is asked, and how. Holds no secret, so it may travel to workers. Times are in seconds."""
-
-    base_url: str
-    model: str
-    rubric: str = "hallucination@1.0.0"
-    concurrency: int = 64
-    timeout_seconds: float = 30.0
-    """For one HTTP request, from start to end."""
-    attempts: int = 3
-    """HTTP requests for one answer, where the endpoint is busy or broken."""
-
-    @classmethod
-    def of(cls, section: JudgeSection) -> "JudgeSettings | None":
-        """The settings of a configured judge; None where no base_url is set."""
-        if not section.base_url:
-            return None
-        return cls(
-            base_url=section.base_url,
-            model=section.model,
-            rubric=section.rubric,
-            concurrency=section.concurrency,
-            timeout_seconds=section.timeout_seconds,
-        )
-
-    @property
-    def deadline_seconds(self) -> float:
-        """For everything about one record, waits and second questions included."""
-        return 3 * self.timeout_seconds
 
 
 class _Message(msgspec.Struct):
@@ -114,35 +68,54 @@ class _Refused(Exception):
 class Judge:
     """Between `open` and `close`, both in one event loop, `evaluate` may run many times at once."""
 
-    name = "judge"
     needs: frozenset[str] = frozenset()
     asks = True
     edges: tuple[float, ...] = EDGES
 
-    def __init__(self, settings: JudgeSettings) -> None:
-        """Raises ConfigError where the settings cannot work."""
+    def __init__(
+        self,
+        name: str,
+        section: JudgeSection,
+        rubric: Rubric,
+        *,
+        prices: Prices,
+        spending: Spending | None = None,
+        memory: CapabilityMemory | None = None,
+    ) -> None:
+        """Raises ConfigError where the settings cannot work. Without `spending` there is no budget."""
         try:
-            address = urlsplit(settings.base_url)
+            address = urlsplit(section.base_url or "")
             good = address.scheme in ("http", "https") and bool(address.hostname)
         except ValueError:  # brackets that hold no address
             good = False
         if not good:
-            raise ConfigError("judge.base_url: write it as http://HOST/v1 or https://HOST/v1")
-        if not settings.model:
-            raise ConfigError("judge.model: name the model that judges")
-        self.settings = settings
-        self.rubric = load_rubric(settings.rubric)
-        self.version = f"{VERSION}+{self.rubric.reference}+{settings.model}"
+            raise ConfigError(f"{name}.base_url: write it as http://HOST/v1 or https://HOST/v1")
+        if not section.model:
+            raise ConfigError(f"{name}.model: name the model that judges")
+        self.name = name
+        self.settings = section
+        self.rubric = rubric
+        self.rubrics = (rubric,)
+        self.version = f"{VERSION}+{rubric.reference}+{section.model}"
         self.content_hash = content_hash(
-            self.name, VERSION, self.rubric.content_hash, settings.model, EDGES, (TASK, RECORD, AGAIN)
+            "judge", VERSION, rubric.content_hash, section.model, EDGES, (TASK, RECORD, AGAIN)
         )
         self._system = {"role": "system", "content": system_message(self.rubric)}
         self._options: dict[str, Any] = {"response_format": {"type": "json_object"}, "temperature": 0}
-        self._key = os.environ.get(API_KEY, "")
+        self._key = os.environ.get(section.api_key_env, "")
         self._client: AsyncOpenAI | None = None
         self._resume_at = 0.0
         self._failures = 0
         self._down_until = 0.0
+
+    @property
+    def concurrency(self) -> int:
+        return self.settings.concurrency
+
+    @property
+    def deadline_seconds(self) -> float:
+        """For everything about one record, waits and second questions included."""
+        return 3 * self.settings.timeout_seconds
 
     async def open(self) -> None:
         """Makes the client, in the loop that will use it."""
@@ -160,13 +133,13 @@ class Judge:
             await self._client.close()
             self._client = None
 
-    async def evaluate(self, request: Request) -> Outcome:
+    async def evaluate(self, request: Request, draw: int = 0) -> Outcome:
         """One answer about one request, at the latest after `deadline_seconds`. Never raises but when cancelled."""
         try:
-            async with asyncio.timeout(self.settings.deadline_seconds):
+            async with asyncio.timeout(self.deadline_seconds):
                 return await self._ask(request)
         except TimeoutError:
-            return self.pending(f"no verdict within {self.settings.deadline_seconds:g} s")
+            return self.pending(f"no verdict within {self.deadline_seconds:g} s")
         except _Unavailable as error:
             return self.pending(str(error))
         except _Refused as error:
@@ -195,7 +168,7 @@ class Judge:
     async def _complete(self, messages: list[dict[str, str]]) -> bytes:
         """The body of a successful response. Raises _Unavailable or _Refused."""
         problem = ""
-        for attempt in range(self.settings.attempts):
+        for attempt in range(_ATTEMPTS):
             if attempt:
                 await asyncio.sleep(_BACKOFF * 2 ** (attempt - 1) * (0.5 + random.random()))  # noqa: S311 - jitter
             await self._wait_for_turn()

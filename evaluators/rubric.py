@@ -7,6 +7,7 @@ of keys and line breaks of the file do not count, while any change of a word doe
 import importlib.resources
 import re
 from datetime import date
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -82,14 +83,16 @@ class Rubric(Part, frozen=True, kw_only=True):
         return answer.confidence if self.score[answer.label] == "confidence" else 1 - answer.confidence
 
 
-def load_rubric(reference: str) -> Rubric:
-    """The shipped rubric ``name@version``. Raises ConfigError."""
+def load_rubric(reference: str, folder: Path | None = None) -> Rubric:
+    """The rubric ``name@version``: of the user's folder, else as shipped. Raises ConfigError."""
     match = _REFERENCE.fullmatch(reference)
     if not match:
         raise ConfigError(f"rubric {reference!r}: write NAME@VERSION, for example hallucination@1.0.0")
     name, version = match.groups()
-    folder = importlib.resources.files("rubrics")
-    file = folder.joinpath(name, f"{version}.yaml")
+    own = folder / name / f"{version}.yaml" if folder else None
+    if own is not None and own.is_file():
+        return parse_rubric(own.read_bytes(), str(own), reference)
+    file = importlib.resources.files("rubrics").joinpath(name, f"{version}.yaml")
     if not file.is_file():
         raise ConfigError(f"rubric {reference}: there is no such rubric; there are {', '.join(rubrics()) or 'none'}")
     return parse_rubric(file.read_bytes(), f"rubrics/{name}/{version}.yaml", reference)

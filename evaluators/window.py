@@ -6,13 +6,12 @@ Calls stay in flight across elements; `submit` blocks only while the window is f
 import asyncio
 import threading
 import time
-from collections.abc import Coroutine
-from typing import Any, NamedTuple, Self
+from collections.abc import Sequence
+from typing import NamedTuple, Self
 
-from evaluators.base import Outcome
-from evaluators.cascade import Cascade
-from evaluators.judge import Judge
-from tidegauge.domain import Request, Score, Verdict
+from evaluators.base import AskingEvaluator
+from evaluators.cascade import Begun, Cascade
+from tidegauge.domain import Request, Verdict
 
 _GRACE = 5.0
 """Seconds beyond its own deadline after which a call is given up on, whatever it is doing."""
@@ -20,7 +19,7 @@ _GRACE = 5.0
 
 class _Call(NamedTuple):
     request: Request
-    scores: tuple[Score, ...]
+    begun: Begun
     expires: float  # monotonic seconds
 
 
@@ -37,10 +36,11 @@ class JudgeWindow:
         self._finished: list[Verdict] = []
         self._calls: dict[int, _Call] = {}
         self._submitted = 0
-        self._concurrency = concurrency or (cascade.judge.settings.concurrency if cascade.judge else 1)
+        self._concurrency = concurrency or max((judge.concurrency for judge in cascade.judges), default=1)
+        self._deadline = sum(judge.deadline_seconds for judge in cascade.judges) + _GRACE
         self._loop: asyncio.AbstractEventLoop | None = None
-        if cascade.judge:
-            self._open(cascade.judge)
+        if cascade.judges:
+            self._open(cascade.judges)
 
     def submit(self, request: Request, *, everyone: bool = False) -> None:
         """Takes a request in; its verdict comes from `finished` or `drain`. Blocks while the window is full."""
@@ -49,15 +49,15 @@ class JudgeWindow:
             with self._changed:
                 self._finished.append(begun.verdict)
             return
-        if self._loop is None or self._cascade.judge is None:
+        if self._loop is None:
             raise RuntimeError("the judge's window is closed")
         with self._changed:
             self._wait_below(self._concurrency)
             self._submitted += 1
             number = self._submitted
-            expires = time.monotonic() + self._cascade.judge.settings.deadline_seconds + _GRACE
-            self._calls[number] = _Call(request, begun.scores, expires)
-        asyncio.run_coroutine_threadsafe(self._call(number, request, self._cascade.judge), self._loop)
+            call = _Call(request, begun, time.monotonic() + self._deadline)
+            self._calls[number] = call
+        asyncio.run_coroutine_threadsafe(self._run(number, call, everyone), self._loop)
 
     def finished(self) -> list[Verdict]:
         """Verdicts reached since the last call. Never blocks."""
@@ -89,24 +89,20 @@ class JudgeWindow:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _open(self, judge: Judge) -> None:
+    def _open(self, judges: Sequence[AskingEvaluator]) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="judge-window", daemon=True)
         self._thread.start()
-        self._wait_for(judge.open(), self._loop)
+        for judge in judges:
+            asyncio.run_coroutine_threadsafe(judge.open(), self._loop).result()
 
-    @staticmethod
-    def _wait_for(work: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop) -> None:
-        asyncio.run_coroutine_threadsafe(work, loop).result()
+    async def _run(self, number: int, call: _Call, everyone: bool) -> None:
+        self._land(number, await self._cascade.finish(call.request, call.begun, everyone=everyone))
 
-    async def _call(self, number: int, request: Request, judge: Judge) -> None:
-        self._land(number, await judge.evaluate(request))
-
-    def _land(self, number: int, outcome: Outcome) -> None:
+    def _land(self, number: int, verdict: Verdict) -> None:
         with self._changed:
-            call = self._calls.pop(number, None)
-            if call is not None:
-                self._finished.append(self._cascade.conclude(call.request, call.scores, outcome))
+            if self._calls.pop(number, None) is not None:
+                self._finished.append(verdict)
                 self._changed.notify_all()
 
     def _wait_below(self, limit: int) -> None:
@@ -116,10 +112,8 @@ class JudgeWindow:
             if left > 0:
                 self._changed.wait(left)
                 continue
-            judge = self._cascade.judge
-            assert judge is not None
-            for number in [n for n, c in self._calls.items() if c.expires <= time.monotonic()]:
-                self._land(number, judge.pending("the call hung and was abandoned"))
+            for number, call in [(n, c) for n, c in self._calls.items() if c.expires <= time.monotonic()]:
+                self._land(number, self._cascade.abandoned(call.request, call.begun))
 
     async def _shut_down(self) -> None:
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
@@ -127,5 +121,5 @@ class JudgeWindow:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=_GRACE)
-        if self._cascade.judge:
-            await self._cascade.judge.close()
+        for judge in self._cascade.judges:
+            await judge.close()

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from evaluators.cascade import build_cascade
+from evaluators.build import build_cascade
 from pipelines import sampling
 from tidegauge.config import Config
 from tidegauge.domain import SECOND, Clock, Micros
@@ -102,7 +102,7 @@ class _Job:
         self.progress = progress
         self.stopping = threading.Event()
         migrate(store)
-        cascade = build_cascade(config.evaluation.evaluators, config.judge)
+        cascade = build_cascade(config)
         artifacts.register(store, cascade.artifacts(), clock.now())
         given = os.environ.get("TIDEGAUGE_SAMPLING_KEY")
         key = sampling.prepare(store, clock, config.sampling.rate, given, _log.warning)

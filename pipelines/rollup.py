@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipelines.prices import Prices
 from pipelines.records import Line
 from pipelines.sampling import Sampler
 from tidegauge.domain import DAY, SECOND, TEST_BLOCK, TESTED_TIERS, Deployment
+from tidegauge.prices import Prices
 from tidegauge.storage import histogram
 from tidegauge.storage.commits import RollupRows
 from tidegauge.storage.histogram import Floats, Ints

@@ -8,7 +8,6 @@ from typing import Protocol
 import msgspec
 
 from pipelines.cutter import HEAD_BYTES, Lines, LongLine, cut
-from pipelines.prices import Prices
 from pipelines.records import (
     InvalidRecord,
     Line,
@@ -21,6 +20,7 @@ from pipelines.records import (
 from pipelines.rollup import CODEBOOK_LIMIT, Codebook, Rollup, epoch_seconds
 from pipelines.sampling import Sampler, threshold
 from tidegauge.domain import DAY, SECOND, Deployment, Micros, Sample
+from tidegauge.prices import Prices
 from tidegauge.storage.commits import BlockResult, Quarantined
 
 FUTURE = 300 * SECOND

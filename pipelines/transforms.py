@@ -12,17 +12,17 @@ import msgspec
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
-from evaluators.cascade import build_cascade
+from evaluators.build import build_cascade
 from evaluators.window import JudgeWindow
 from pipelines import files
 from pipelines.planner import PATIENCE, Planner
-from pipelines.prices import Prices
 from pipelines.sampling import Sampler
 from pipelines.scan import Scanner
 from tidegauge.alerts.act import act
 from tidegauge.config import Config
 from tidegauge.domain import Clock, Micros, Sample, Verdict
 from tidegauge.errors import SourceChanged, SourceError, SourceUnfinished
+from tidegauge.prices import Prices
 from tidegauge.service import policy, route, tickets
 from tidegauge.service.policy import Policy
 from tidegauge.storage import commits, ledger, sampling
@@ -167,8 +167,7 @@ class Evaluate(beam.DoFn):
         self.settings = settings
 
     def setup(self) -> None:
-        config = self.settings.config
-        self.window = JudgeWindow(build_cascade(config.evaluation.evaluators, config.judge), config.judge.concurrency)
+        self.window = JudgeWindow(build_cascade(self.settings.config))
 
     def process(self, sample: Sample) -> Iterable[Verdict]:
         self.window.submit(sample.request)

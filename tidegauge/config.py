@@ -40,14 +40,53 @@ class OwnerSection(Section, frozen=True, kw_only=True):
     contacts_env: str | None = None
 
 
+class EndpointSection(Section, frozen=True, kw_only=True):
+    """One place to ask."""
+
+    base_url: str
+    model: str
+    api_key_env: str = "TIDEGAUGE_JUDGE_API_KEY"
+    """Name of the environment variable with the key."""
+
+
+class BudgetSection(Section, frozen=True, kw_only=True):
+    """What a judge may use in a UTC day, over all workers; no limit where nothing is said."""
+
+    usd_per_day: NotNegative | None = None
+    calls_per_day: NotNegative | None = None
+    tokens_per_day: NotNegative | None = None
+
+
 class JudgeSection(Section, frozen=True, kw_only=True):
-    """On when base_url is set; the key comes from TIDEGAUGE_JUDGE_API_KEY."""
+    """A judge: on when base_url, or a panel, is set; the key comes from TIDEGAUGE_JUDGE_API_KEY."""
 
     base_url: str | None = None
     model: str = ""
+    api_key_env: str = "TIDEGAUGE_JUDGE_API_KEY"
     rubric: str = "hallucination@1.0.0"
     concurrency: Positive = 64
+    """Calls in flight at most; it adapts below."""
     timeout_seconds: NotNegative = 30.0
+    """For one call; one that takes longer is abandoned."""
+    cutoff_seconds: NotNegative | None = None
+    """After so long without an answer the next endpoint is asked."""
+    fallbacks: tuple[EndpointSection, ...] = ()
+    """Asked in turn where the one before is slow, down or wrong."""
+    requests_per_minute: NotNegative | None = None
+    tokens_per_minute: NotNegative | None = None
+    max_output_tokens: Positive = 1024
+    hedge_seconds: NotNegative | None = None
+    """Off. Otherwise: a second call is made when the first has not answered by then, and the first answer counts."""
+    budget: BudgetSection = BudgetSection()
+    panel: tuple[str, ...] = ()
+    """Names of judges that vote; the majority's label, their mean score."""
+    votes: Positive = 1
+    """How often it is asked where its score lies within `uncertain`."""
+    uncertain: tuple[Rate, ...] = (0.3, 0.7)
+
+    @property
+    def on(self) -> bool:
+        return self.base_url is not None or bool(self.panel)
 
 
 class PriceSection(Section, frozen=True, kw_only=True, rename={"valid_from": "from"}):
@@ -75,9 +114,23 @@ class RollbackSection(Section, frozen=True, kw_only=True):
     webhook: WebhookSection = WebhookSection()
 
 
+class StepSection(Section, frozen=True, kw_only=True):
+    """A step of the cascade that may end it: where its calibrated P(hallucinated) is outside a band."""
+
+    name: str
+    stop_below: Rate | None = None
+    stop_above: Rate | None = None
+
+
 class EvaluationSection(Section, frozen=True, kw_only=True):
-    evaluators: tuple[str, ...] = ("rules", "overlap", "judge")
-    """The cascade, cheap to dear, by name."""
+    evaluators: tuple[str | StepSection, ...] = ("rules", "overlap", "judge")
+    """The cascade, cheap to dear: names, or names with a rule for when to stop."""
+    plugins: tuple[str, ...] = ()
+    """The user's own evaluators, as MODULE:NAME; they are known by their names."""
+
+    @property
+    def steps(self) -> tuple[StepSection, ...]:
+        return tuple(StepSection(name=e) if isinstance(e, str) else e for e in self.evaluators)
 
 
 class JobSection(Section, frozen=True, kw_only=True):
@@ -98,6 +151,11 @@ class Config(Section, frozen=True, kw_only=True):
     owners: dict[str, OwnerSection] = {}
     evaluation: EvaluationSection = EvaluationSection()
     judge: JudgeSection = JudgeSection()
+    """The judge that is called `judge`."""
+    judges: dict[str, JudgeSection] = {}
+    """Further judges, by name."""
+    rubrics: str = "rubrics"
+    """Folder of the user's own rubrics, NAME/VERSION.yaml; the shipped ones are known anyway."""
     prices: tuple[PriceSection, ...] = ()
     review: ReviewSection = ReviewSection()
     rollback: RollbackSection = RollbackSection()

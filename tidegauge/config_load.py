@@ -70,7 +70,8 @@ def _text(path: Path) -> str:
 def _resolved(config: Config, directory: Path) -> Config:
     sources = tuple(msgspec.structs.replace(s, files=str(directory / s.files)) for s in config.sources)
     store = msgspec.structs.replace(config.store, url=absolute_store(config.store.url, directory))
-    return msgspec.structs.replace(config, sources=sources, store=store, directory=directory)
+    rubrics = str(directory / config.rubrics)
+    return msgspec.structs.replace(config, sources=sources, store=store, rubrics=rubrics, directory=directory)
 
 
 def absolute_store(url: str, directory: Path) -> str:
@@ -170,6 +171,8 @@ class _Reader:
             yield name, key_node, child
 
     def _value(self, node: yaml.Node, key: Key, kind: Any) -> Any:
+        if isinstance(kind, msgspec.inspect.UnionType) and isinstance(node, yaml.MappingNode):
+            kind = next((k for k in kind.types if isinstance(k, msgspec.inspect.StructType)), kind)
         if isinstance(kind, msgspec.inspect.StructType):
             return {} if _tag(node) == "null" else self._struct(node, key, kind.cls)
         if isinstance(kind, msgspec.inspect.DictType):

@@ -4,11 +4,15 @@ import re
 from collections.abc import Callable
 from datetime import date
 from difflib import get_close_matches
+from importlib.metadata import entry_points
 
-from tidegauge.config import Config
+from tidegauge.config import Config, JudgeSection
 
-EVALUATORS = ("rules", "overlap", "judge")
-"""Names of the evaluators that a cascade is built from."""
+EVALUATORS = ("rules", "overlap", "groundedness", "judge")
+"""Names of the shipped evaluators."""
+
+ENTRY_POINTS = "tidegauge.evaluators"
+"""The group of entry points by which installed packages bring evaluators of their own."""
 
 KNOWN_SECRETS = {
     ("sampling", "key"): "TIDEGAUGE_SAMPLING_KEY",
@@ -22,6 +26,8 @@ Problem = tuple[tuple[str, ...], str]
 _PASSWORD = re.compile(r"^[a-z0-9+.-]+://[^/?#@:]*:[^/?#@]+@", re.IGNORECASE)
 _URL = re.compile(r"^https?://[^\s/?#]+", re.IGNORECASE)
 _STORE = re.compile(r"^(sqlite:///|postgres(ql)?(\+psycopg)?://)")
+_NAME = re.compile(r"^[a-z][a-z0-9_-]*$")
+_PLUGIN = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
 _RUBRIC = re.compile(r"^[a-z0-9_-]+@\d+\.\d+\.\d+$")
 
 
@@ -48,28 +54,69 @@ def _sources(config: Config) -> Problem | None:
     return None
 
 
+def evaluator_names(config: Config) -> list[str]:
+    """Every name that a step of the cascade may have."""
+    own = [plugin.rpartition(":")[2] for plugin in config.evaluation.plugins]
+    return [*EVALUATORS, *config.judges, *own, *entry_points(group=ENTRY_POINTS).names]
+
+
 def _evaluators(config: Config) -> Problem | None:
     key = ("evaluation", "evaluators")
-    names = config.evaluation.evaluators
-    for name in names:
-        if name not in EVALUATORS:
-            near = get_close_matches(name, EVALUATORS, n=1, cutoff=0.5)
+    steps = config.evaluation.steps
+    names = [step.name for step in steps]
+    allowed = evaluator_names(config)
+    for place, step in enumerate(steps):
+        if step.name not in allowed:
+            near = get_close_matches(step.name, allowed, n=1, cutoff=0.5)
             hint = f"; did you mean {near[0]}?" if near else ""
-            return key, f"unknown evaluator {name[:40]!r}; allowed: {', '.join(EVALUATORS)}{hint}"
+            return (*key, str(place)), f"unknown evaluator {step.name[:40]!r}; allowed: {', '.join(allowed)}{hint}"
+        low, high = step.stop_below, step.stop_above
+        if low is not None and high is not None and low > high:
+            return (*key, str(place)), "stop_below is above stop_above: nothing would lie within the band"
     if len(set(names)) < len(names):
         return key, "an evaluator is named twice"
-    return None if names else (key, f"at least one is needed; allowed: {', '.join(EVALUATORS)}")
+    for plugin in config.evaluation.plugins:
+        if not _PLUGIN.match(plugin):
+            return ("evaluation", "plugins"), "expected MODULE:NAME, such as my_checks:no_prices"
+    return None if names else (key, f"at least one is needed; allowed: {', '.join(allowed)}")
 
 
 def _judge(config: Config) -> Problem | None:
-    judge = config.judge
+    for name, judge in (("judge", config.judge), *config.judges.items()):
+        problem = _one_judge(config, name, judge)
+        if problem:
+            key = ("judge",) if judge is config.judge else ("judges", name)
+            return (*key, *problem[0]), problem[1]
+    return None
+
+
+def _one_judge(config: Config, name: str, judge: JudgeSection) -> Problem | None:
+    if name != "judge" and (name in EVALUATORS or not _NAME.match(name)):
+        return (), "a judge's name is lower-case letters, digits, - and _, and no shipped evaluator's"
     if not _RUBRIC.match(judge.rubric):
-        return ("judge", "rubric"), "expected NAME@VERSION, such as hallucination@1.0.0"
+        return ("rubric",), "expected NAME@VERSION, such as hallucination@1.0.0"
+    if len(judge.uncertain) != 2 or judge.uncertain[0] > judge.uncertain[1]:
+        return ("uncertain",), "expected two rates, the lower one first, such as [0.3, 0.7]"
+    return _panel(config, name, judge) or _endpoints(judge)
+
+
+def _panel(config: Config, name: str, judge: JudgeSection) -> Problem | None:
+    for member in judge.panel:
+        section = config.judge if member == "judge" else config.judges.get(member)
+        if section is None or section.panel or member == name:
+            return ("panel",), f"{member} is no single judge; a panel's members are judges of their own"
+    return None
+
+
+def _endpoints(judge: JudgeSection) -> Problem | None:
+    for place, endpoint in enumerate(judge.fallbacks):
+        if not _URL.match(endpoint.base_url):
+            return ("fallbacks", str(place), "base_url"), "expected a URL that begins with http:// or https://"
     if judge.base_url is None:
         return None
     if not _URL.match(judge.base_url):
-        return ("judge", "base_url"), "expected a URL that begins with http:// or https://"
-    return None if judge.model else (("judge", "model"), "needed when judge.base_url is set")
+        return ("base_url",), "expected a URL that begins with http:// or https://"
+    return None if judge.model else (("model",), "needed when base_url is set")
 
 
 def _prices(config: Config) -> Problem | None:

@@ -5,6 +5,7 @@ Times are integers: microseconds since 1970-01-01 UTC, always event time unless 
 """
 
 import hashlib
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Literal, Protocol
@@ -159,6 +160,26 @@ class EvaluationState(StrEnum):
     PENDING = "pending"  # could not be asked; to be tried again
 
 
+class Span(Value, frozen=True, kw_only=True):
+    """A piece of text that an evaluator points at, in characters from `start` up to `stop`."""
+
+    where: Literal["response", "context"]
+    start: int
+    stop: int
+    context: int = 0
+    """Which context, where it is one."""
+    note: str = ""
+
+
+class Usage(Value, frozen=True, kw_only=True):
+    """What asking took, over all calls for one score. An unknown cost is None, never 0."""
+
+    calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_nano_usd: int | None = None
+
+
 class Score(Value, frozen=True, kw_only=True):
     """What one evaluator said of one request. A failure is a value: `score` is None and `reason` says why."""
 
@@ -172,6 +193,13 @@ class Score(Value, frozen=True, kw_only=True):
     reason: str
     asks: bool = False
     """Whether somebody outside the process was asked, so that a repetition may say otherwise."""
+    spans: tuple[Span, ...] = ()
+    """What it faults in the response, and what supports it in the contexts."""
+    raw: str = ""
+    """An answer that could not be used, capped."""
+    answered_by: str = ""
+    """Endpoint and model that answered, or `cache`."""
+    usage: Usage | None = None
 
 
 class Verdict(Value, frozen=True, kw_only=True):
@@ -186,6 +214,14 @@ class Verdict(Value, frozen=True, kw_only=True):
     bin: int
     """Bin of the deciding raw score, 0..7, or UNSCORED_BIN."""
     reason: str = ""
+    why: str = ""
+    """Why the deciding step was the last one: `sure`, `outside the band`, `last step`, `budget spent`, `injection`."""
+    content: str = ""
+    """Hash of what evaluators see of the request: the key of the verdict cache."""
+    calibration: str = ""
+    """Id of the calibration that the stop rules were applied with; empty where none was."""
+    spent: bool = False
+    """A dearer step was due and its budget was spent."""
 
     @property
     def decisive(self) -> Score:
@@ -283,6 +319,44 @@ class Ticket(Value, frozen=True, kw_only=True):
     opened_at: Micros
     state: str
     evidence: dict[str, Any]
+
+
+class VerdictCache(Protocol):
+    """What was answered before about the same content."""
+
+    def look_up(self, content: str, evaluator_hashes: Sequence[str]) -> dict[str, "Score"]:
+        """Scores by evaluator hash, as they were given then."""
+        ...
+
+
+class Spending(Protocol):
+    """The day's budgets of one judge, shared by all workers. Used in the judge's event loop."""
+
+    async def reserve(self, input_tokens: int, output_tokens: int) -> bool:
+        """Asks for one call of at most so many tokens, before it is made. False: a budget would be passed."""
+        ...
+
+    def settle(self, input_tokens: int, output_tokens: int, usage: "Usage | None") -> None:
+        """Gives back what a reserved call did not use. None: nothing is known of it, and it counts as reserved."""
+        ...
+
+
+class Calibration(Protocol):
+    """P(hallucinated) of raw scores, from labels that were in hand when it was made."""
+
+    id: str
+
+    def probability(self, evaluator_hash: str, intent: str, score: float) -> float | None:
+        """None where no label says anything about this evaluator."""
+        ...
+
+
+class CapabilityMemory(Protocol):
+    """What was learnt about endpoints, across processes."""
+
+    def recall(self, base_url: str, model: str) -> dict[str, str]: ...
+
+    def remember(self, base_url: str, model: str, learnt: dict[str, str]) -> None: ...
 
 
 class Evaluator(Protocol):

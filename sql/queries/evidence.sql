@@ -55,9 +55,9 @@ SELECT test_key FROM test_keys WHERE version > decided_version ORDER BY test_key
 
 -- name: insert_outcome
 INSERT INTO outcomes (request_id, indicator, test_key, event_block, test_block, evaluator_hash, bin, policy, pi1, u, f,
-    pi, reviewed)
+    pi, reviewed, why, calibration, spent)
 VALUES (:request_id, :indicator, :test_key, :event_block, :test_block, :evaluator_hash, :bin, :policy, :pi1, :u, :f,
-    :pi, :reviewed)
+    :pi, :reviewed, :why, :calibration, :spent)
 
 -- name: add_test_sums
 INSERT INTO test_sums (test_key, block, s0, s1, s2, s3, s4, s5, s6, s7, positives)

@@ -11,9 +11,9 @@ UPDATE cells SET final = final + :samples WHERE intent = :intent AND deployment 
 
 -- name: insert_verdict
 INSERT INTO verdicts (request_id, indicator, evaluator, version, content_hash, score, label, confidence, reason, asks,
-    decided, judged_at)
+    decided, judged_at, spans, raw, answered_by, calls, input_tokens, output_tokens, cost_nano_usd)
 VALUES (:request_id, :indicator, :evaluator, :version, :content_hash, :score, :label, :confidence, :reason, :asks,
-    :decided, :judged_at)
+    :decided, :judged_at, :spans, :raw, :answered_by, :calls, :input_tokens, :output_tokens, :cost_nano_usd)
 ON CONFLICT (request_id, indicator, evaluator) DO NOTHING
 
 -- name: register_artifact

@@ -2,8 +2,13 @@
 
 from typing import Any
 
-from evaluators.judge import JudgeSettings
+from evaluators.build import build_cascade
+from evaluators.cascade import Cascade
+from evaluators.judge import Judge
+from evaluators.rubric import load_rubric
+from tidegauge.config import Config, EvaluationSection, JudgeSection
 from tidegauge.domain import Context, Deployment, Request
+from tidegauge.prices import Prices
 from tidegauge.testing.judge_server import JudgeServer
 
 DEPLOYMENT = Deployment(model_version="m", prompt_version="p", retrieval_index="r")
@@ -22,6 +27,14 @@ def request_of(response: str | None, *contexts: str, question: str | None = None
     )
 
 
-def settings_of(server: JudgeServer, **overrides: Any) -> JudgeSettings:
+def settings_of(server: JudgeServer, **overrides: Any) -> JudgeSection:
     values: dict[str, Any] = {"base_url": server.base_url, "model": "judge-1", "timeout_seconds": 5.0, **overrides}
-    return JudgeSettings(**values)
+    return JudgeSection(**values)
+
+
+def judge_of(section: JudgeSection) -> Judge:
+    return Judge("judge", section, load_rubric(section.rubric), prices=Prices(()))
+
+
+def cascade_of(names: tuple[str, ...], judge: JudgeSection | None = None) -> Cascade:
+    return build_cascade(Config(evaluation=EvaluationSection(evaluators=names), judge=judge or JudgeSection()))

@@ -9,14 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluators.cascade import build_cascade
 from evaluators.files import evaluate_file
 from evaluators.quality import auroc, balanced_accuracy, kappa
-from tests.evaluators.requests import REFUNDS, settings_of
+from tests.evaluators.requests import REFUNDS, cascade_of, settings_of
 from tidegauge.errors import UsageError
 from tidegauge.testing.judge_server import JudgeServer
 
-OFFLINE = build_cascade(("rules", "overlap"))
+OFFLINE = cascade_of(("rules", "overlap"))
 ROWS: list[dict[str, Any]] = [
     {"id": "a", "response": "Refunds are paid within 14 days.", "contexts": [REFUNDS], "bad": False},
     {"id": 2, "response": "Zebras dance in Timbuktu.", "contexts": [{"text": REFUNDS, "id": "c"}], "bad": "1"},
@@ -65,7 +64,7 @@ def test_the_judge_answers_out_of_order_and_the_output_keeps_it(tmp_path: Path) 
     rows = [{"id": n, "response": f"Answer {n}.", "contexts": [REFUNDS]} for n in range(40)]
     out = tmp_path / "out.jsonl"
     with JudgeServer(latency=lambda r: 0.05 * (len(r.record["response"]) % 3)) as server:
-        cascade = build_cascade(("rules", "overlap", "judge"), settings_of(server))
+        cascade = cascade_of(("rules", "overlap", "judge"), settings_of(server))
         evaluate_file(write(tmp_path / "in.jsonl", *rows), out, cascade)
     assert [r["id"] for r in read(out)] == [n for n in range(40) for _ in range(3)]
 

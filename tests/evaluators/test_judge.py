@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from evaluators import judge as judges
 from evaluators.base import Outcome
-from evaluators.judge import Judge, JudgeSettings
-from tests.evaluators.requests import REFUNDS, request_of, settings_of
+from tests.evaluators.requests import REFUNDS, judge_of, request_of, settings_of
+from tidegauge.config import JudgeSection
 from tidegauge.domain import EvaluationState, Request
 from tidegauge.errors import ConfigError
 from tidegauge.testing.judge_server import Answer, Fault, JudgeServer
@@ -26,11 +26,11 @@ def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(judges, "_BACKOFF", 0.01)
 
 
-def asked(given_settings: JudgeSettings, requests: Iterable[Request] = (REQUEST,)) -> list[Outcome]:
+def asked(given_settings: JudgeSection, requests: Iterable[Request] = (REQUEST,)) -> list[Outcome]:
     """Outcomes of requests, one after the other, from one judge."""
 
     async def run() -> list[Outcome]:
-        judge = Judge(given_settings)
+        judge = judge_of(given_settings)
         await judge.open()
         try:
             return [await judge.evaluate(request) for request in requests]
@@ -126,7 +126,7 @@ def test_nobody_at_the_address_is_pending() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
-        (outcome,) = asked(JudgeSettings(base_url=url, model="m"))
+        (outcome,) = asked(JudgeSection(base_url=url, model="m"))
     assert outcome.state is PENDING
     assert "no connection" in outcome.score.reason
 
@@ -156,15 +156,16 @@ def test_an_endpoint_without_json_mode_is_asked_without_it_from_then_on() -> Non
 
 def test_a_judge_that_is_down_is_left_alone_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(judges, "_DOWN_AFTER", 3)
+    monkeypatch.setattr(judges, "_ATTEMPTS", 1)
     with JudgeServer(faults=[Fault("status", 500)] * 999) as server:
-        outcomes = asked(settings_of(server, attempts=1), [REQUEST] * 20)
+        outcomes = asked(settings_of(server), [REQUEST] * 20)
         assert server.counters.requests == 3
     assert {o.state for o in outcomes} == {PENDING}
     assert "down" in outcomes[-1].score.reason
 
 
 def test_the_key_is_sent_and_never_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(judges.API_KEY, "sk-very-secret")
+    monkeypatch.setenv("TIDEGAUGE_JUDGE_API_KEY", "sk-very-secret")
     with JudgeServer(lambda r: Answer(reason=r.headers["authorization"])) as server:
         outcome = ask(server)
         assert server.counters.asked[0].headers["authorization"] == "Bearer sk-very-secret"
@@ -174,8 +175,8 @@ def test_the_key_is_sent_and_never_told(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_the_version_names_rubric_and_model_and_the_hash_follows_them() -> None:
-    one = Judge(JudgeSettings(base_url="http://127.0.0.1/v1", model="a"))
-    other = Judge(JudgeSettings(base_url="http://127.0.0.1/v1", model="b"))
+    one = judge_of(JudgeSection(base_url="http://127.0.0.1/v1", model="a"))
+    other = judge_of(JudgeSection(base_url="http://127.0.0.1/v1", model="b"))
     assert one.version == "1.0.0+hallucination@1.0.0+a"
     assert one.content_hash != other.content_hash
 
@@ -186,7 +187,7 @@ def test_the_version_names_rubric_and_model_and_the_hash_follows_them() -> None:
 )
 def test_settings_that_cannot_work_are_refused(url: str, model: str) -> None:
     with pytest.raises(ConfigError, match=r"^judge\."):
-        Judge(JudgeSettings(base_url=url, model=model))
+        judge_of(JudgeSection(base_url=url, model=model))
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -9,11 +9,13 @@ import pytest
 from evaluators import judge as judges
 from evaluators import window as windows
 from evaluators.base import Outcome
-from evaluators.cascade import Cascade, build_cascade
+from evaluators.cascade import Cascade, Step
 from evaluators.judge import Judge
+from evaluators.rubric import load_rubric
 from evaluators.window import JudgeWindow
-from tests.evaluators.requests import REFUNDS, request_of, settings_of
+from tests.evaluators.requests import REFUNDS, cascade_of, request_of, settings_of
 from tidegauge.domain import UNSCORED_BIN, EvaluationState, Request
+from tidegauge.prices import Prices
 from tidegauge.testing.judge_server import Answer, Fault, JudgeRequest, JudgeServer
 
 NAMES = ("rules", "overlap", "judge")
@@ -24,7 +26,7 @@ def requests(count: int) -> list[Request]:
 
 
 def test_every_request_gets_one_verdict_within_the_bound() -> None:
-    with JudgeServer(latency=0.02) as server, JudgeWindow(build_cascade(NAMES, settings_of(server)), 7) as window:
+    with JudgeServer(latency=0.02) as server, JudgeWindow(cascade_of(NAMES, settings_of(server)), 7) as window:
         verdicts = []
         for request in requests(100):
             window.submit(request)
@@ -46,7 +48,7 @@ def test_calls_of_different_elements_overlap_and_a_slow_one_holds_up_nobody() ->
             gate.wait(20)
         return Answer()
 
-    with JudgeServer(answer) as server, JudgeWindow(build_cascade(NAMES, settings_of(server, timeout_seconds=20))) as w:
+    with JudgeServer(answer) as server, JudgeWindow(cascade_of(NAMES, settings_of(server, timeout_seconds=20))) as w:
         for request in requests(30):
             w.submit(request)
         seen: list[str] = []
@@ -61,7 +63,7 @@ def test_calls_of_different_elements_overlap_and_a_slow_one_holds_up_nobody() ->
 
 def test_a_judge_that_fails_leaves_the_sample_pending_with_its_other_scores() -> None:
     faults = [Fault("status", 404)] * 4
-    with JudgeServer(faults=faults) as server, JudgeWindow(build_cascade(NAMES, settings_of(server))) as window:
+    with JudgeServer(faults=faults) as server, JudgeWindow(cascade_of(NAMES, settings_of(server))) as window:
         for request in requests(4):
             window.submit(request)
         verdicts = window.drain()
@@ -71,7 +73,7 @@ def test_a_judge_that_fails_leaves_the_sample_pending_with_its_other_scores() ->
 
 def test_an_unusable_answer_is_unscored_and_heuristics_do_not_stand_in() -> None:
     faults = [Fault("malformed")] * 2
-    with JudgeServer(faults=faults) as server, JudgeWindow(build_cascade(NAMES, settings_of(server))) as window:
+    with JudgeServer(faults=faults) as server, JudgeWindow(cascade_of(NAMES, settings_of(server))) as window:
         window.submit(requests(1)[0])
         (verdict,) = window.drain()
     assert (verdict.state, verdict.bin, verdict.decisive.evaluator) == (EvaluationState.UNSCORED, UNSCORED_BIN, "judge")
@@ -81,7 +83,7 @@ def test_an_unusable_answer_is_unscored_and_heuristics_do_not_stand_in() -> None
 class Stuck(Judge):
     """Outlives its own deadline."""
 
-    async def evaluate(self, request: Request) -> Outcome:
+    async def evaluate(self, request: Request, draw: int = 0) -> Outcome:
         await asyncio.Event().wait()
         raise AssertionError("unreachable")
 
@@ -89,8 +91,10 @@ class Stuck(Judge):
 def test_a_call_that_outlives_its_deadline_is_abandoned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(windows, "_GRACE", 0.05)
     with JudgeServer() as server:
-        stuck = Stuck(settings_of(server, timeout_seconds=0.1))
-        with JudgeWindow(Cascade(build_cascade(NAMES).evaluators, stuck), 2) as window:
+        section = settings_of(server, timeout_seconds=0.1)
+        stuck = Stuck("judge", section, load_rubric(section.rubric), prices=Prices(()))
+        steps = [Step(evaluator=evaluator) for evaluator in cascade_of(NAMES).evaluators]
+        with JudgeWindow(Cascade(steps, [Step(evaluator=stuck)]), 2) as window:
             for request in requests(5):  # more than the window holds: submit must not hang either
                 window.submit(request)
             verdicts = window.finished() + window.drain()
@@ -99,7 +103,7 @@ def test_a_call_that_outlives_its_deadline_is_abandoned(monkeypatch: pytest.Monk
 
 def test_closing_with_calls_in_flight_ends_the_thread_and_gives_no_verdict() -> None:
     with JudgeServer(faults=[Fault("hang")] * 3) as server:
-        window = JudgeWindow(build_cascade(NAMES, settings_of(server)))
+        window = JudgeWindow(cascade_of(NAMES, settings_of(server)))
         for request in requests(3):
             window.submit(request)
         start = time.monotonic()
@@ -113,7 +117,7 @@ def test_closing_with_calls_in_flight_ends_the_thread_and_gives_no_verdict() -> 
 
 
 def test_without_a_judge_there_is_no_thread() -> None:
-    with JudgeWindow(build_cascade(NAMES)) as window:
+    with JudgeWindow(cascade_of(NAMES)) as window:
         window.submit(requests(1)[0])
         assert "judge-window" not in [t.name for t in threading.enumerate()]
         assert len(window.finished()) == 1
@@ -124,7 +128,7 @@ def test_a_judge_that_is_down_does_not_hold_up_the_stream(monkeypatch: pytest.Mo
     monkeypatch.setattr(judges, "_BACKOFF", 0.01)
     with JudgeServer(faults=(Fault("reset") for _ in range(10_000))) as server:
         start = time.monotonic()
-        with JudgeWindow(build_cascade(NAMES, settings_of(server)), 16) as window:
+        with JudgeWindow(cascade_of(NAMES, settings_of(server)), 16) as window:
             for request in requests(500):
                 window.submit(request)
             verdicts = window.drain()

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.cutter import READ_BYTES
-from pipelines.prices import Prices
 from pipelines.records import InvalidRecord, Reason, decode_request, read_line
 from pipelines.sampling import Sampler
 from pipelines.scan import Scanner
 from tests.support.logs import NOON, line, record
+from tidegauge.prices import Prices
 from tidegauge.storage.commits import BlockResult
 from tidegauge.storage.sampling import BEGINNING, Plan
 

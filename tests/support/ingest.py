@@ -5,11 +5,11 @@ from itertools import count
 
 from pipelines import files
 from pipelines.planner import Planner
-from pipelines.prices import Prices
 from pipelines.sampling import Sampler
 from pipelines.scan import Scanner
 from tests.support.logs import NOON
 from tidegauge.errors import SourceError
+from tidegauge.prices import Prices
 from tidegauge.storage import commits, ledger, sampling
 from tidegauge.storage.ledger import Claim, Claimed
 from tidegauge.storage.store import Store

@@ -9,10 +9,10 @@ from tidegauge.config_load import misspelt
 
 
 def run(context: Context) -> int:
-    from evaluators.cascade import build_cascade
+    from evaluators.build import build_cascade
 
     config = context.config()
-    build_cascade(config.evaluation.evaluators, config.judge)
+    build_cascade(config)
     for line in describe(config, context.environ.get("TIDEGAUGE_ROLLBACK_WEBHOOK_SECRET") is not None):
         print(line)
     for line in warnings(config):
@@ -30,11 +30,13 @@ def describe(config: Config, signed: bool) -> Iterator[str]:
     if not config.sources:
         yield "source     none; give --log GLOB to run"
     yield f"sampling   {100 * config.sampling.rate:g} % of the requests"
-    yield f"evaluators {', '.join(name for name in config.evaluation.evaluators if name != 'judge')}"
-    judge = config.judge
-    if judge.base_url and "judge" in config.evaluation.evaluators:
-        yield f"judge      {judge.model} with {judge.rubric}"
-    else:
+    judges = {"judge": config.judge, **config.judges}
+    yield f"evaluators {', '.join(step.name for step in config.evaluation.steps if step.name not in judges)}"
+    asked = [(s.name, judges[s.name]) for s in config.evaluation.steps if s.name in judges and judges[s.name].on]
+    for name, judge in asked:
+        who = f"panel of {', '.join(judge.panel)}" if judge.panel else judge.model
+        yield f"judge      {name}: {who} with {judge.rubric}"
+    if not asked:
         yield "judge      off: heuristics alone decide"
     named = sorted(name for name in config.intents if name != "*")
     yield f"objective  {100 * config.objective('*').theta0:g} % by default" + "".join(

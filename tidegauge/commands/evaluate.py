@@ -8,11 +8,11 @@ from tidegauge.config import Config
 
 
 def run(context: Context) -> int:
-    from evaluators.cascade import build_cascade
+    from evaluators.build import build_cascade
     from evaluators.files import evaluate_file
 
     args, config = context.args, _config(context)
-    cascade = build_cascade(config.evaluation.evaluators, config.judge)
+    cascade = build_cascade(config)
     report = evaluate_file(args.file, args.out, cascade, args.labels)
     if args.labels or report["bad"]:
         print_json(report)

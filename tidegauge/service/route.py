@@ -146,6 +146,9 @@ class _Writer:
                 "f": f,
                 "pi": pi,
                 "reviewed": int(reviewed),
+                "why": verdict.why,
+                "calibration": verdict.calibration,
+                "spent": int(verdict.spent),
             }
         )
         if key is None:

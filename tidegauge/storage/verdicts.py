@@ -3,8 +3,12 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from tidegauge.domain import TESTED_TIERS, EvaluationState, Micros, Verdict, test_block
+import msgspec
+
+from tidegauge.domain import TESTED_TIERS, EvaluationState, Micros, Score, Usage, Verdict, test_block
 from tidegauge.storage.store import Transaction
+
+_encode = msgspec.json.encode
 
 
 def commit_verdicts(tx: Transaction, verdicts: Sequence[Verdict], now: Micros) -> list[str]:
@@ -45,20 +49,34 @@ def commit_verdicts(tx: Transaction, verdicts: Sequence[Verdict], now: Micros) -
 
 
 def _rows(verdict: Verdict, now: Micros) -> list[dict[str, object]]:
-    return [
-        {
-            "request_id": verdict.request_id,
-            "indicator": verdict.indicator,
-            "evaluator": score.evaluator,
-            "version": score.version,
-            "content_hash": score.content_hash,
-            "score": score.score,
-            "label": score.label,
-            "confidence": score.confidence,
-            "reason": score.reason.replace("\0", "\N{REPLACEMENT CHARACTER}"),
-            "asks": int(score.asks),
-            "decided": int(place == verdict.decided_by),
-            "judged_at": now,
-        }
-        for place, score in enumerate(verdict.scores)
-    ]
+    return [_row(verdict, place, score, now) for place, score in enumerate(verdict.scores)]
+
+
+def _row(verdict: Verdict, place: int, score: Score, now: Micros) -> dict[str, object]:
+    usage = score.usage or Usage()
+    return {
+        "request_id": verdict.request_id,
+        "indicator": verdict.indicator,
+        "evaluator": score.evaluator,
+        "version": score.version,
+        "content_hash": score.content_hash,
+        "score": score.score,
+        "label": score.label,
+        "confidence": score.confidence,
+        "reason": _storable(score.reason),
+        "asks": int(score.asks),
+        "decided": int(place == verdict.decided_by),
+        "judged_at": now,
+        "spans": _storable(_encode(score.spans).decode()),
+        "raw": _storable(score.raw),
+        "answered_by": score.answered_by,
+        "calls": usage.calls,
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cost_nano_usd": usage.cost_nano_usd,
+    }
+
+
+def _storable(text: str) -> str:
+    """Without NUL, which PostgreSQL cannot hold."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")

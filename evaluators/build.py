@@ -1,0 +1,77 @@
+"""The cascade of a configuration."""
+
+import difflib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from evaluators.base import AskingEvaluator, OfflineEvaluator
+from evaluators.cascade import Cascade, Step
+from evaluators.heuristics import Overlap
+from evaluators.judge import Judge
+from evaluators.rubric import load_rubric
+from evaluators.rules import Rules
+from tidegauge.config import Config, JudgeSection
+from tidegauge.domain import Calibration, CapabilityMemory, Spending, Value, VerdictCache
+from tidegauge.errors import ConfigError
+from tidegauge.prices import Prices
+
+OFFLINE: Mapping[str, Callable[[], OfflineEvaluator]] = {"rules": Rules, "overlap": Overlap}
+"""The shipped evaluators that ask nobody, by the name that the configuration knows them by."""
+
+
+class Services(Value, frozen=True, kw_only=True):
+    """What evaluators need of the store. The defaults are those of a file that is evaluated without one."""
+
+    cache: VerdictCache | None = None
+    calibration: Calibration | None = None
+    memory: CapabilityMemory | None = None
+    spending: Callable[[str], Spending] | None = None
+    """Budgets by the judge's name."""
+
+
+def build_cascade(config: Config, services: Services | None = None) -> Cascade:
+    """The steps that a configuration names. Judges take part where they have an endpoint. Raises ConfigError."""
+    services = services or Services()
+    offline: list[Step] = []
+    judges: list[Step] = []
+    for wanted in config.evaluation.steps:
+        if wanted.name in OFFLINE:
+            if judges:
+                raise ConfigError(f"evaluation.evaluators: {wanted.name} stands behind a judge, which is dearer")
+            evaluator: OfflineEvaluator | AskingEvaluator = OFFLINE[wanted.name]()
+            kept = offline
+        else:
+            section = judge_section(config, wanted.name)
+            if not section.on:
+                continue
+            evaluator, kept = _judge(config, wanted.name, section, services), judges
+        kept.append(Step(evaluator=evaluator, stop_below=wanted.stop_below, stop_above=wanted.stop_above))
+    if not offline:
+        raise ConfigError(f"evaluation.evaluators: name at least one of {', '.join(OFFLINE)}")
+    names = [step.name for step in config.evaluation.steps]
+    if len(set(names)) < len(names):
+        raise ConfigError("evaluation.evaluators: an evaluator is named twice")
+    return Cascade(offline, judges, cache=services.cache, calibration=services.calibration)
+
+
+def judge_section(config: Config, name: str) -> JudgeSection:
+    """The judge of that name. Raises ConfigError."""
+    if name == "judge":
+        return config.judge
+    if name in config.judges:
+        return config.judges[name]
+    known = [*OFFLINE, "judge", *config.judges]
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+    raise ConfigError(f"evaluation.evaluators: there is no evaluator {name!r}; {hint}")
+
+
+def _judge(config: Config, name: str, section: JudgeSection, services: Services) -> AskingEvaluator:
+    return Judge(
+        name,
+        section,
+        load_rubric(section.rubric, Path(config.rubrics)),
+        prices=Prices(config.prices),
+        spending=services.spending(name) if services.spending else None,
+        memory=services.memory,
+    )
