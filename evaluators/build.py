@@ -8,6 +8,7 @@ from evaluators.base import AskingEvaluator, OfflineEvaluator
 from evaluators.cascade import Cascade, Step
 from evaluators.heuristics import Overlap
 from evaluators.judge import Judge
+from evaluators.panel import Panel, Repeated
 from evaluators.rubric import load_rubric
 from evaluators.rules import Rules
 from tidegauge.config import Config, JudgeSection
@@ -44,7 +45,7 @@ def build_cascade(config: Config, services: Services | None = None) -> Cascade:
             section = judge_section(config, wanted.name)
             if not section.on:
                 continue
-            evaluator, kept = _judge(config, wanted.name, section, services), judges
+            evaluator, kept = build_judge(config, wanted.name, services), judges
         kept.append(Step(evaluator=evaluator, stop_below=wanted.stop_below, stop_above=wanted.stop_above))
     if not offline:
         raise ConfigError(f"evaluation.evaluators: name at least one of {', '.join(OFFLINE)}")
@@ -66,8 +67,13 @@ def judge_section(config: Config, name: str) -> JudgeSection:
     raise ConfigError(f"evaluation.evaluators: there is no evaluator {name!r}; {hint}")
 
 
-def _judge(config: Config, name: str, section: JudgeSection, services: Services) -> AskingEvaluator:
-    return Judge(
+def build_judge(config: Config, name: str, services: Services | None = None) -> AskingEvaluator:
+    """One judge, or panel of judges, by its name. Raises ConfigError."""
+    services = services or Services()
+    section = judge_section(config, name)
+    if section.panel:
+        return Panel(name, [build_judge(config, member, services) for member in section.panel])
+    judge = Judge(
         name,
         section,
         load_rubric(section.rubric, Path(config.rubrics)),
@@ -75,3 +81,4 @@ def _judge(config: Config, name: str, section: JudgeSection, services: Services)
         spending=services.spending(name) if services.spending else None,
         memory=services.memory,
     )
+    return judge if section.votes == 1 else Repeated(judge, section.votes, (section.uncertain[0], section.uncertain[1]))

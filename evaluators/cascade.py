@@ -72,6 +72,11 @@ class Cascade:
         """Those that ask somebody, in the order in which they are asked."""
         return tuple(step.evaluator for step in self._judges)  # type: ignore[misc]  # by construction
 
+    @property
+    def has_bands(self) -> bool:
+        """Whether any step ends the cascade by its calibrated score."""
+        return any(s.stop_below is not None or s.stop_above is not None for s in (*self._offline, *self._judges))
+
     def artifacts(self) -> tuple[Artifact, ...]:
         """Everything whose content hash verdicts rest on."""
         found = [Artifact("evaluator", e.name, e.version, e.content_hash) for e in (*self.evaluators, *self.judges)]

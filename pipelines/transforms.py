@@ -23,9 +23,10 @@ from tidegauge.config import Config
 from tidegauge.domain import Clock, Micros, Sample, Verdict
 from tidegauge.errors import SourceChanged, SourceError, SourceUnfinished
 from tidegauge.prices import Prices
-from tidegauge.service import policy, route, tickets
+from tidegauge.service import calibration, policy, route, tickets
+from tidegauge.service.judging import StoreServices
 from tidegauge.service.policy import Policy
-from tidegauge.storage import commits, ledger, sampling
+from tidegauge.storage import commits, judging, ledger, sampling
 from tidegauge.storage.commits import BlockResult, Commit
 from tidegauge.storage.ledger import Claim, Claimed
 from tidegauge.storage.store import Store, Transaction, retry_conflicts
@@ -160,14 +161,21 @@ class Sweep(StoreDoFn):
         return self.claim(tick, ledger.claim_samples, SWEEP_PORTION)
 
 
-class Evaluate(beam.DoFn):
+class Evaluate(StoreDoFn):
     """sample → verdict, in a window of calls that slides across elements and is drained at the bundle's end."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-
     def setup(self) -> None:
-        self.window = JudgeWindow(build_cascade(self.settings.config))
+        super().setup()
+        config = self.settings.config
+        self.shared = StoreServices(self.store, config, self.clock)
+        self.cascade = build_cascade(config, self.shared.services())
+        self.window = JudgeWindow(self.cascade)
+
+    def start_bundle(self) -> None:
+        if self.cascade.has_bands:
+            everybody = (*self.cascade.evaluators, *self.cascade.judges)
+            theta0 = self.settings.config.objective("*").theta0
+            self.cascade.calibration = calibration.refresh(self.store, everybody, theta0, self.clock.now())
 
     def process(self, sample: Sample) -> Iterable[Verdict]:
         self.window.submit(sample.request)
@@ -180,6 +188,8 @@ class Evaluate(beam.DoFn):
 
     def teardown(self) -> None:
         self.window.close()
+        self.shared.close()
+        super().teardown()
 
 
 class CommitVerdicts(StoreDoFn):
@@ -212,7 +222,9 @@ class CommitVerdicts(StoreDoFn):
         now = self.clock.now()
         with self.store.write() as tx:
             self._read_policies(tx, waiting, now)
-            return route.commit_verdicts(tx, waiting, self.policies, self.routing, now).test_keys
+            keys = route.commit_verdicts(tx, waiting, self.policies, self.routing, now).test_keys
+            judging.cache_scores(tx, waiting, now)
+            return keys
 
     def _read_policies(self, tx: Transaction, waiting: list[Verdict], now: Micros) -> None:
         """One snapshot per intent and bundle, read before the bundle's first verdict of that intent is written."""

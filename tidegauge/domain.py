@@ -344,7 +344,8 @@ class Spending(Protocol):
 class Calibration(Protocol):
     """P(hallucinated) of raw scores, from labels that were in hand when it was made."""
 
-    id: str
+    @property
+    def id(self) -> str: ...
 
     def probability(self, evaluator_hash: str, intent: str, score: float) -> float | None:
         """None where no label says anything about this evaluator."""

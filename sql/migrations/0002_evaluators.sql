@@ -21,6 +21,7 @@ CREATE TABLE verdict_cache (
     made_at BIGINT NOT NULL,
     PRIMARY KEY (evaluator_hash, content)
 );
+CREATE INDEX verdict_cache_by_age ON verdict_cache (made_at);
 
 -- What a judge has reserved or used of a UTC day's budgets.
 CREATE TABLE budgets (
