@@ -59,4 +59,4 @@ FROM verdicts WHERE asks = 1 GROUP BY evaluator ORDER BY evaluator
 -- name: decisions_by_step
 SELECT v.evaluator, o.why, o.spent, count(*) AS samples
 FROM outcomes o JOIN verdicts v ON v.request_id = o.request_id AND v.indicator = o.indicator
-WHERE v.decided = 1 GROUP BY v.evaluator, o.why, o.spent ORDER BY v.evaluator, o.why, o.spent
+WHERE v.decided = 1 AND v.score IS NOT NULL GROUP BY v.evaluator, o.why, o.spent ORDER BY v.evaluator, o.why, o.spent

@@ -45,6 +45,25 @@ def text(found: Mapping[str, Any]) -> str:
             ],
         ),
     ]
+    lines += ["", *_judges(found["evaluation"])]
     for source, reasons in found.get("quarantine", {}).items():
         lines.append(f"quarantined in {source}: " + ", ".join(f"{k} {v}" for k, v in reasons.items()))
     return "\n".join(lines)
+
+
+def _judges(evaluation: Mapping[str, Any]) -> list[str]:
+    """Who was asked, and what it took."""
+    lines = []
+    for name, row in evaluation["judges"].items():
+        cost = "cost unknown" if row["cost_usd"] is None else f"{row['cost_usd']:.4f} USD"
+        if row["cost_usd"] is not None and row["cost_unknown"]:
+            cost += f" and {row['cost_unknown']} scores of unknown cost"
+        lines.append(
+            f"{name}: {row['scores']} scores, {row['cached']} from the cache, {row['unusable']} unusable;"
+            f" {row['calls']} calls, {row['input_tokens']} + {row['output_tokens']} tokens, {cost}"
+        )
+    if evaluation["spent"]:
+        lines.append(f"budget spent: {evaluation['spent']} samples keep a cheaper verdict")
+    if evaluation["coverage"] is not None:
+        lines.append(f"coverage {evaluation['coverage']:.1%} of the samples")
+    return lines

@@ -2,8 +2,10 @@
 
 from typing import Any
 
-from tidegauge.domain import SECOND, Micros
-from tidegauge.storage.store import Transaction
+from tidegauge.domain import DAY, SECOND, Micros
+from tidegauge.storage.store import Row, Transaction
+
+NANO = 1e9
 
 _REVIEW = ("queued", "leased", "labelled")
 _BLOCKS = ("planned", "done", "lost")
@@ -32,6 +34,7 @@ def status(tx: Transaction, now: Micros) -> dict[str, Any]:
         "conflicting": int(tx.value("status_conflicting") or 0),
         "lag_seconds": 0.0 if oldest is None else max(0.0, (now - oldest) / SECOND),
         "quarantine": _quarantine(tx),
+        "evaluation": _evaluation(tx, now, sum(entry["sampled"] for entry in per_intent.values())),
         "per_intent": per_intent,
     }
 
@@ -46,6 +49,35 @@ def _intent(intent: str, tally: Any, samples: list[Any], review: list[Any]) -> d
         **{key: states.get(key, 0) for key in ("judged", "unscored", "pending")},
         "review": {key: cases.get(key, 0) for key in _REVIEW},
         "duplicates_estimate": float(tally["estimate"] or 0),
+    }
+
+
+def _evaluation(tx: Transaction, now: Micros, sampled: int) -> dict[str, Any]:
+    """Who was asked and what it took. `coverage`: share of the samples that the cascade, as configured, judged."""
+    steps = tx.rows("decisions_by_step")
+    asked = {row["evaluator"]: _asked(row) for row in tx.rows("asked_evaluators")}
+    unspent = sum(int(row["samples"]) for row in steps if not row["spent"])
+    scores, hits = (sum(int(entry[key]) for entry in asked.values()) for key in ("scores", "cached"))
+    return {
+        "coverage": unspent / sampled if sampled else None,
+        "spent": sum(int(row["samples"]) for row in steps if row["spent"]),
+        "decided_by": {f"{row['evaluator']}: {row['why']}": int(row["samples"]) for row in steps},
+        "cache": {"asked": scores, "hits": hits, "hit_rate": hits / scores if scores else None},
+        "judges": asked,
+        "budget_today": {
+            row["judge"]: {"calls": row["calls"], "tokens": row["tokens"], "usd": row["nano_usd"] / NANO}
+            for row in tx.rows("budgets_of_day", day=now // DAY)
+        },
+    }
+
+
+def _asked(row: Row) -> dict[str, Any]:
+    """An unknown cost is None, never 0; `cost_unknown` counts the scores that it is unknown of."""
+    cost = row["cost_nano_usd"]
+    return {
+        **{name: int(row[name]) for name in ("scores", "cached", "unusable", "calls", "input_tokens", "output_tokens")},
+        "cost_usd": None if cost is None and row["cost_unknown"] else float(cost or 0) / NANO,
+        "cost_unknown": int(row["cost_unknown"]),
     }
 
 
