@@ -63,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
     shared = _Parser(add_help=False)
     _global_flags(shared, argparse.SUPPRESS)
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (_setup, _job, _results, _incidents, _sampling, _review, _files, _demo):
+    for add in (_setup, _job, _results, _incidents, _sampling, _review, _judge, _files, _demo):
         add(commands, shared)
     return top
 
@@ -143,6 +143,15 @@ def _review(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> Non
     export.add_argument("file", nargs="?", type=Path, metavar="FILE", help="default: stdout")
     labels = inner.add("import", "labels in: {request_id, hallucinated, reviewer, note?} a line", "review", "take")
     labels.add_argument("file", type=Path, metavar="FILE")
+
+
+def _judge(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:
+    judge = commands.add_parser("judge", help="how far the judges can be trusted", parents=[shared])
+    inner = _Commands(judge.add_subparsers(title="actions", metavar="ACTION", required=True), shared)
+    report = _json(
+        inner.add("report", "agreement with reviewers, and calibration, per judge and intent", "judge", "report")
+    )
+    report.add_argument("--plots", type=Path, metavar="DIR", help="reliability diagrams as PNG")
 
 
 def _files(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:

@@ -1,5 +1,6 @@
 """Calibrations: what a raw score means, from the labels in hand. Rows never change; a new one is for what comes."""
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -26,6 +27,13 @@ class Curve(Value, frozen=True, kw_only=True):
     knots: dict[str, Knots]
     """By intent, where labels allow."""
 
+    def place(self, score: float) -> int:
+        return bisect_right(self.edges, score)
+
+    def at(self, intent: str, score: float) -> float:
+        knots = self.knots.get(intent)
+        return knots.at(score) if knots else self.bins.get(intent, self.bins[EVERYWHERE])[self.place(score)]
+
 
 class Snapshot(Value, frozen=True, kw_only=True):
     """A `domain.Calibration`: curves by the evaluators' content hash."""
@@ -35,13 +43,7 @@ class Snapshot(Value, frozen=True, kw_only=True):
 
     def probability(self, evaluator_hash: str, intent: str, score: float) -> float | None:
         curve = self.curves.get(evaluator_hash)
-        if curve is None:
-            return None
-        place = sum(score >= edge for edge in curve.edges)
-        if not curve.warm[place]:
-            return None
-        knots = curve.knots.get(intent)
-        return knots.at(score) if knots else curve.bins.get(intent, curve.bins[EVERYWHERE])[place]
+        return curve.at(intent, score) if curve and curve.warm[curve.place(score)] else None
 
 
 _encode = msgspec.json.Encoder(order="sorted").encode

@@ -106,7 +106,7 @@ def estimate(strata: Iterable[Sequence[float]], false_positive_rate: float = 0.0
     # At an estimate of 0 its own p(1-p) says nothing; one pseudo-positive is the least that was not ruled out.
     spread = min(max(est, pseudo), 0.5) if few else est
     size = min(spread * (1 - spread) / variance if variance > 0 else float("inf"), total**2 / _ww(parts))
-    lo, hi = _clopper_pearson(est, size)
+    lo, hi = clopper_pearson(est, size)
     hi = max(hi, est + _mover_width(parts, total))
     scaled = [float(min(max((x - false_positive_rate) / (1 - false_positive_rate), 0.0), 1.0)) for x in (est, lo, hi)]
     return Estimate(scaled[0], min(scaled[1], scaled[0]), max(scaled[2], scaled[0]))
@@ -129,7 +129,7 @@ def _sum_squares(part: RateSums, mean: float) -> float:
     return max(second - 2 * mean * first + mean * mean * part.ww, 0.0)
 
 
-def _clopper_pearson(est: float, size: float) -> tuple[float, float]:
+def clopper_pearson(est: float, size: float) -> tuple[float, float]:
     """Limits at a real-valued number of trials."""
     hits, tail = est * size, (1 - LEVEL) / 2
     lo = float(betaincinv(hits, size - hits + 1, tail)) if hits > 0 else 0.0
