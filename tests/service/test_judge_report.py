@@ -38,7 +38,7 @@ def labelled(n: int, seed: int = 1) -> list[dict[str, Any]]:
 def test_a_line_for_all_intents_and_one_for_each() -> None:
     report = judge_report(labelled(4_000), {OVERLAP.content_hash: OVERLAP}, 0.03)
     assert [line.row["intent"] for line in report] == ["*", "a", "b"]
-    assert [line.row["labelled"] for line in report][0] == 4_000
+    assert report[0].row["labelled"] == 4_000
     whole = report[0].row
     assert whole["sensitivity"]["estimate"] == pytest.approx(7 / 8, abs=0.04)
     assert whole["specificity"]["estimate"] == pytest.approx((1 / 2 - 1 / 24) / (1 - 1 / 3), abs=0.04)
