@@ -94,9 +94,9 @@ class Cascade:
     def begin(self, request: Request, *, everyone: bool = False) -> Begun:
         """Runs those that ask nobody. `everyone`: also those, and the judges, whom a sure one would have spared."""
         scores, stopped = self._score_offline(request, everyone=everyone)
-        content = content_of(request)
         if not self._judges or (stopped and not everyone):
-            return Begun(scores, self._offline_verdict(request, scores, stopped, content), content, {})
+            return Begun(scores, self._offline_verdict(request, scores, stopped), "", {})
+        content = content_of(request)
         cached = self._cache.look_up(content, [judge.content_hash for judge in self.judges])
         return Begun(scores, None, content, cached)
 
@@ -175,7 +175,7 @@ class Cascade:
         above = step.stop_above is not None and p >= step.stop_above
         return "outside the band" if below or above else ""
 
-    def _offline_verdict(self, request: Request, scores: tuple[Score, ...], stopped: str, content: str = "") -> Verdict:
+    def _offline_verdict(self, request: Request, scores: tuple[Score, ...], stopped: str) -> Verdict:
         """By the one that stopped it: the first sure one, else the last that scored."""
         place = self._decisive(scores)
         score = scores[place].score
@@ -186,7 +186,7 @@ class Cascade:
             state=EvaluationState.UNSCORED if score is None else EvaluationState.JUDGED,
             edges=self._offline[place].evaluator.edges,
             why=stopped or "last step",
-            content=content,
+            content="",
         )
 
     @staticmethod

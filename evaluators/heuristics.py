@@ -55,7 +55,8 @@ MOST_CONFIDENCE = 0.9
 SHORTEST_SENTENCE = 3
 """Content words. Shorter sentences cannot be the worst one."""
 
-CACHED_TEXTS = 256
+CACHED_TEXTS = 1024
+CACHED_WORDS = 1 << 16
 
 _CJK = r"\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 _TOKEN = re.compile(rf"[{_CJK}]|[^\W\d_{_CJK}]+(?:['\u2019][^\W\d_]+)?|\d+(?:[.,:/]\d+)*")
@@ -114,7 +115,7 @@ def features(request: Request) -> dict[str, float]:
     bigrams = [s.bigrams for s in support]
     asked = _support(request.asked).words
     sentences = [_TOKEN.findall(s) for s in _SENTENCE.split(request.response or "")]
-    forms = [[_form(t) for t in s] for s in sentences]
+    forms = [list(map(_form, s)) for s in sentences]
     novel = {f for s in forms for f in s}.difference(*words)
     content = [[f for f in s if f not in STOPWORDS] for s in forms]
     pairs = {p for s in forms for p in pairwise(s)}
@@ -146,6 +147,7 @@ def _saturated(count: int) -> float:
     return count / (count + 1)
 
 
+@lru_cache(maxsize=CACHED_WORDS)
 def _form(token: str) -> str:
     """What a token is compared by: numbers without separators of thousands, words by their first letters."""
     if token[0].isdigit():
@@ -159,5 +161,5 @@ _MONTH_FORMS = frozenset(_form(m) for m in MONTHS)
 
 @lru_cache(maxsize=CACHED_TEXTS)
 def _support(text: str) -> Support:
-    forms = [_form(t) for t in _TOKEN.findall(text)]
+    forms = list(map(_form, _TOKEN.findall(text)))
     return Support(frozenset(forms), frozenset(pairwise(forms)))

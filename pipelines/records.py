@@ -121,9 +121,8 @@ def event_time(record: Line) -> Micros:
     return round(record.timestamp.timestamp() * SECOND)
 
 
-def decode_request(line: bytes) -> Request:
-    """A whole request, unknown fields under `extra`. Raises InvalidRecord."""
-    record = read_line(line)
+def decode_request(line: bytes, record: Line) -> Request:
+    """The whole request of a line that was read as `record`, unknown fields under `extra`. Raises InvalidRecord."""
     try:
         fields = _decode_fields(line)
         contexts = _decode_contexts(_array(record.contexts))
@@ -144,11 +143,12 @@ def decode_request(line: bytes) -> Request:
         contexts=contexts,
         messages=messages,
         expected_document_ids=tuple(record.expected_document_ids or ()),
-        extra={name: value for name, value in fields.items() if name not in Line.__struct_fields__},
+        extra={name: value for name, value in fields.items() if name not in _KNOWN},
         **{name: getattr(record, name) for name in _COPIED},
     )
 
 
+_KNOWN = frozenset(Line.__struct_fields__)
 _COPIED = tuple(
     name
     for name in Line.__struct_fields__

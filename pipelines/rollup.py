@@ -1,10 +1,10 @@
 """Rolls requests up: every valid one, in integers that add exactly in any order.
 
-Per record one tuple of names becomes one integer code; everything after that is arrays.
+Per record two tuples of names become two integers; everything after that is arrays.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime, timedelta
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -25,7 +25,7 @@ BATCH = 8192
 
 Names = tuple[Any, ...]
 
-names_of = attrgetter(
+route_of = attrgetter(
     "intent",
     "feature",
     "model_version",
@@ -35,68 +35,84 @@ names_of = attrgetter(
     "experiment",
     "served_by",
     "status",
-    "tenant",
-    "provider",
 )
+payer_of = attrgetter("tenant", "provider")
 numbers_of = attrgetter("input_tokens", "output_tokens", "cost_usd", "latency_ms", "retrieval_latency_ms", "feedback")
 time_of = attrgetter("timestamp")
 id_of = attrgetter("request_id")
 
 
-class Group(NamedTuple):
-    """What one combination of names stands for."""
+class Route(NamedTuple):
+    """What one combination of names, all but tenant and provider, stands for."""
 
     intent: str
     deployment: Deployment
     deployment_id: str
     segment: tuple[str, ...]
     """intent, feature, deployment, cohort, experiment, served_by"""
-    account: tuple[str, ...]
-    """tenant, feature, intent, deployment, provider"""
-    status: str
-    tested: bool
-    provider: str
 
 
-class Codebook(dict[Names, int]):
+class Numbering(dict[Names, int]):
     """Numbers combinations of names as they come."""
 
-    def __init__(self) -> None:
+    def __init__(self, describe: Callable[[Names], None]) -> None:
         super().__init__()
-        self.groups: list[Group] = []
+        self._describe = describe
         self.forbidden: set[int] = set()
-        """Codes with a NUL in a name, which no store can hold as a key."""
+        """Numbers of combinations with a NUL in a name, which no store can hold as a key."""
+
+    def __missing__(self, names: Names) -> int:
+        number = self[names] = len(self)
+        self._describe(names)
+        if any("\0" in name for name in names if name):
+            self.forbidden.add(number)
+        return number
+
+    def numbers(self, names: Iterable[Names]) -> list[int] | None:
+        """None when a name has a NUL in it."""
+        found = list(map(self.__getitem__, names))
+        return None if self.forbidden and not self.forbidden.isdisjoint(found) else found
+
+
+class Codebook:
+    """Names become numbers: routes and payers, few of each, where their product may be large."""
+
+    def __init__(self) -> None:
+        self.routes = Numbering(self._describe_route)
+        self.payers = Numbering(self._describe_payer)
+        self.described: list[Route] = []
+        self.payer_names: list[tuple[str, str]] = []
         self._segments: dict[tuple[str, ...], int] = {}
-        self._accounts: dict[tuple[str, ...], int] = {}
+        self._billed: dict[tuple[str, ...], int] = {}
         self._keys: dict[tuple[str, str], int] = {}
         self._ids: dict[tuple[str, ...], int] = {}
         self._deployments: dict[tuple[str, ...], tuple[Deployment, str]] = {}
         self._columns: list[tuple[int, int, int, int, int, int]] = []
         self._table = np.empty((0, 6), dtype=np.int64)
 
-    def __missing__(self, names: Names) -> int:
-        intent, feature, model, prompt, index, cohort, experiment, served_by, status, tenant, provider = names
+    def __len__(self) -> int:
+        return len(self.routes) + len(self.payers) + len(self._ids)
+
+    def _describe_route(self, names: Names) -> None:
+        intent, feature, model, prompt, index, cohort, experiment, served_by, status = names
         deployment, name = self._deployment(model, prompt, index)
         tier = served_by or "primary"
         segment = (intent, feature or "", name, cohort or "", experiment or "", tier)
-        account = (tenant or "", feature or "", intent, name, provider or "")
-        tested = tier in TESTED_TIERS
-        status = status or "ok"
-        self.groups.append(Group(intent, deployment, name, segment, account, status, tested, provider or ""))
+        self.described.append(Route(intent, deployment, name, segment))
         self._columns.append(
             (
                 self._segments.setdefault(segment, len(self._segments)),
-                self._accounts.setdefault(account, len(self._accounts)),
+                self._billed.setdefault((feature or "", intent, name), len(self._billed)),
                 self._keys.setdefault((intent, name), len(self._keys)),
                 int(status == "error"),
                 int(status == "timeout"),
-                int(tested),
+                int(tier in TESTED_TIERS),
             )
         )
-        code = self[names] = len(self.groups) - 1
-        if any("\0" in name for name in names if name):
-            self.forbidden.add(code)
-        return code
+
+    def _describe_payer(self, names: Names) -> None:
+        tenant, provider = names
+        self.payer_names.append((tenant or "", provider or ""))
 
     def _deployment(self, *parts: str) -> tuple[Deployment, str]:
         """The deployment of a model, prompt and index, and its id."""
@@ -106,7 +122,7 @@ class Codebook(dict[Names, int]):
         return self._deployments[parts]
 
     def table(self) -> Ints:
-        """Per code: segment, account and key number, error, timeout, tested. Shape (codes, 6)."""
+        """Per route: number of its segment, of what is billed and of its key; error, timeout, tested. Shape (routes, 6)."""
         if len(self._table) < len(self._columns):
             self._table = np.array(self._columns, dtype=np.int64)
         return self._table
@@ -122,12 +138,20 @@ class Codebook(dict[Names, int]):
     def segments(self) -> list[tuple[str, ...]]:
         return list(self._segments)
 
-    def accounts(self) -> list[tuple[str, ...]]:
-        return list(self._accounts)
+    def billed(self) -> list[tuple[str, ...]]:
+        """Feature, intent and deployment id."""
+        return list(self._billed)
 
     def keys_by_number(self) -> list[tuple[str, str]]:
         """Intent and deployment id."""
         return list(self._keys)
+
+
+class Codes(NamedTuple):
+    """Numbers of the names of some records."""
+
+    routes: list[int]
+    payers: list[int]
 
 
 class Sums:
@@ -154,8 +178,8 @@ def _reduce(keys: Ints, values: Ints) -> tuple[Ints, Ints]:
     return keys[starts], np.add.reduceat(values[order], starts, axis=0)
 
 
-_WIDTH = 1 << 24
-"""Codes, segments, accounts and keys of one codebook are fewer than this; a key is time * _WIDTH + number."""
+_WIDTH = 1 << 20
+"""Routes, segments, payers and keys of one codebook are fewer than this; a key is time * _WIDTH + number."""
 
 CODEBOOK_LIMIT = 1 << 18
 _HISTOGRAM = 1 << 11
@@ -168,7 +192,8 @@ class Rollup:
         self._book = codebook
         self._sampler = sampler
         self._prices = prices
-        self._codes: list[int] = []
+        self._routes: list[int] = []
+        self._payers: list[int] = []
         self._numbers: list[tuple[Any, ...]] = []
         self._times: list[float] = []
         self._five = Sums()
@@ -179,15 +204,17 @@ class Rollup:
         self._plans: dict[tuple[str, int], int] = {}
         self.last_event: int | None = None
 
-    def codes(self, records: Sequence[Line]) -> list[int] | None:
-        """Codes of the records' names; None when a name that becomes a key has a NUL in it."""
-        codes = list(map(self._book.__getitem__, map(names_of, records)))
-        if self._book.forbidden and not self._book.forbidden.isdisjoint(codes):
+    def codes(self, records: Sequence[Line]) -> Codes | None:
+        """Numbers of the records' names; None when a name that becomes a key has a NUL in it."""
+        routes = self._book.routes.numbers(map(route_of, records))
+        payers = self._book.payers.numbers(map(payer_of, records))
+        if routes is None or payers is None or "\0" in "".join(map(id_of, records)):
             return None
-        return None if "\0" in "".join(map(id_of, records)) else codes
+        return Codes(routes, payers)
 
-    def add(self, records: Sequence[Line], seconds: Sequence[float], codes: list[int]) -> None:
-        self._codes.extend(codes)
+    def add(self, records: Sequence[Line], seconds: Sequence[float], codes: Codes) -> None:
+        self._routes.extend(codes.routes)
+        self._payers.extend(codes.payers)
         self._numbers.extend(map(numbers_of, records))
         self._times.extend(seconds)
         if len(self._times) >= BATCH:
@@ -196,26 +223,27 @@ class Rollup:
     def _flush(self) -> None:
         if not self._times:
             return
-        codes = np.array(self._codes, dtype=np.int64)
+        routes = np.array(self._routes, dtype=np.int64)
+        payers = np.array(self._payers, dtype=np.int64)
         numbers = np.array(self._numbers, dtype=np.float64)
         times = np.rint(np.array(self._times) * SECOND).astype(np.int64)
-        self._codes, self._numbers, self._times = [], [], []
+        self._routes, self._payers, self._numbers, self._times = [], [], [], []
         self.last_event = max(int(times.max()), self.last_event if self.last_event is not None else int(times.max()))
-        table = self._book.table()[codes]
-        values = self._values(codes, times, numbers, table)
+        table = self._book.table()[routes]
+        values = self._values(routes, payers, times, numbers, table)
         five = (times // FIVE_MINUTES) * _WIDTH + table[:, 0]
         self._five.add(five, values)
-        self._day.add((times // DAY) * _WIDTH + table[:, 1], values[:, [0, 6, 7, 8, 9]])
+        self._day.add(((times // DAY) * _WIDTH + table[:, 1]) * _WIDTH + payers, values[:, [0, 6, 7, 8, 9]])
         for sums, column in ((self._latency, 3), (self._retrieval, 4)):
             self._add_histogram(sums, five, numbers[:, column])
         self._add_cells(times, table)
-        self._count_plans(codes, times)
+        self._count_plans(routes, times)
 
-    def _values(self, codes: Ints, times: Ints, numbers: Floats, table: Ints) -> Ints:
+    def _values(self, routes: Ints, payers: Ints, times: Ints, numbers: Floats, table: Ints) -> Ints:
         feedback = numbers[:, 5]
-        cost, unknown = self._cost(codes, times, numbers)
+        cost, unknown = self._cost(routes, payers, times, numbers)
         columns = (
-            np.ones(len(codes), dtype=np.int64),
+            np.ones(len(routes), dtype=np.int64),
             table[:, 3],
             table[:, 4],
             feedback == 1,
@@ -228,17 +256,17 @@ class Rollup:
         )
         return np.stack([np.asarray(c, dtype=np.int64) for c in columns], axis=1)
 
-    def _cost(self, codes: Ints, times: Ints, numbers: Floats) -> tuple[Ints, Ints]:
+    def _cost(self, routes: Ints, payers: Ints, times: Ints, numbers: Floats) -> tuple[Ints, Ints]:
         """Nano-dollars per record, from the log or from tokens and prices, and whether it is unknown."""
         usd = numbers[:, 2]
         missing = np.flatnonzero(np.isnan(usd))
         nano = np.rint(np.nan_to_num(usd) * 1e9).astype(np.int64)
-        unknown = np.zeros(len(codes), dtype=np.int64)
+        unknown = np.zeros(len(usd), dtype=np.int64)
         if not len(missing):
             return nano, unknown
-        both = codes[missing] + (times[missing] // DAY) * _WIDTH
-        kinds, where = np.unique(both, return_inverse=True)
-        rates = np.array([self._rate(int(k) % _WIDTH, int(k) // _WIDTH) for k in kinds])[where]
+        keys = ((times[missing] // DAY) * _WIDTH + routes[missing]) * _WIDTH + payers[missing]
+        kinds, where = np.unique(keys, return_inverse=True)
+        rates = np.array([self._rate(key) for key in kinds.tolist()])[where]
         tokens = numbers[missing, :2]
         known = ~np.isnan(rates[:, 0]) & ~np.isnan(tokens).all(axis=1)
         priced = np.nan_to_num(tokens * rates).sum(axis=1)
@@ -246,10 +274,13 @@ class Rollup:
         unknown[missing] = ~known
         return nano, unknown
 
-    def _rate(self, code: int, day: int) -> tuple[float, float]:
-        group = self._book.groups[code]
+    def _rate(self, key: int) -> tuple[float, float]:
+        """Nano-dollars a token for a day, a route and a payer."""
+        rest, payer = divmod(key, _WIDTH)
+        day, route = divmod(rest, _WIDTH)
+        provider = self._book.payer_names[payer][1]
         when = date(1970, 1, 1) + timedelta(days=day)
-        return self._prices.per_token(group.deployment.model_version, group.provider, when)
+        return self._prices.per_token(self._book.described[route].deployment.model_version, provider, when)
 
     def _add_histogram(self, sums: Sums, five: Ints, values: Floats) -> None:
         present = np.flatnonzero(~np.isnan(values))
@@ -275,19 +306,19 @@ class Rollup:
             cell = self._cells.setdefault((key % _WIDTH, key // _WIDTH), [0, first, last])
             cell[:] = [cell[0] + count, min(cell[1], first), max(cell[2], last)]
 
-    def _count_plans(self, codes: Ints, times: Ints) -> None:
+    def _count_plans(self, routes: Ints, times: Ints) -> None:
         """Records per intent and the plan row that was in force for them."""
-        kinds, totals = np.unique(codes, return_counts=True)
-        for code, total in zip(kinds.tolist(), totals.tolist(), strict=True):
-            group = self._book.groups[code]
-            starts, plans = self._sampler.scope(group.intent, group.deployment_id)
+        totals = np.bincount(routes)
+        for route in np.flatnonzero(totals).tolist():
+            kind = self._book.described[route]
+            starts, plans = self._sampler.scope(kind.intent, kind.deployment_id)
             if len(plans) == 1:
-                counts = {0: total}
+                counts = {0: int(totals[route])}
             else:
-                places = np.searchsorted(np.array(starts), times[codes == code], side="right") - 1
+                places = np.searchsorted(np.array(starts), times[routes == route], side="right") - 1
                 counts = dict(zip(*(a.tolist() for a in np.unique(places, return_counts=True)), strict=True))
             for place, count in counts.items():
-                key = (group.intent, plans[place].plan)
+                key = (kind.intent, plans[place].plan)
                 self._plans[key] = self._plans.get(key, 0) + count
 
     def rows(self) -> RollupRows:
@@ -295,24 +326,27 @@ class Rollup:
         self._flush()
         book = self._book
         histograms = [self._histograms(self._latency), self._histograms(self._retrieval)]
-        segments, accounts, keys = book.segments(), book.accounts(), book.keys_by_number()
+        segments, billed, keys = book.segments(), book.billed(), book.keys_by_number()
         five_keys, five = self._five.result()
         day_keys, day = self._day.result()
         rows = RollupRows([], [], [], {}, {}, {}, dict(self._plans))
         for key, values in zip(five_keys.tolist(), five.tolist(), strict=True):
-            number = key % _WIDTH
+            bucket, number = divmod(key, _WIDTH)
             name = book.row_id(segments[number])
             rows.segments[name] = segments[number]
-            rows.five_minutes.append((key // _WIDTH, name, *values, *(h.get(key, b"") for h in histograms)))
+            rows.five_minutes.append((bucket, name, *values, *(h.get(key, b"") for h in histograms)))
         for key, values in zip(day_keys.tolist(), day.tolist(), strict=True):
-            number = key % _WIDTH
-            name = book.row_id(accounts[number])
-            rows.accounts[name] = accounts[number]
-            rows.days.append((key // _WIDTH, name, *values))
+            rest, payer = divmod(key, _WIDTH)
+            when, number = divmod(rest, _WIDTH)
+            tenant, provider = book.payer_names[payer]
+            account = (tenant, *billed[number], provider)
+            name = book.row_id(account)
+            rows.accounts[name] = account
+            rows.days.append((when, name, *values))
         for (number, block), cell in self._cells.items():
             rows.cells.append((*keys[number], block, *cell))
         present = {segment[2] for segment in rows.segments.values()}
-        rows.deployments.update({g.deployment_id: g.deployment for g in book.groups if g.deployment_id in present})
+        rows.deployments.update({r.deployment_id: r.deployment for r in book.described if r.deployment_id in present})
         for part in (rows.five_minutes, rows.days, rows.cells):
             part.sort()
         return rows

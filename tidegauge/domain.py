@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -71,7 +72,12 @@ class Deployment(Value, order=True, frozen=True, kw_only=True):
 
     @property
     def id(self) -> str:
-        return short_hash(self.model_version, self.prompt_version, self.retrieval_index)
+        return _deployment_id(self.model_version, self.prompt_version, self.retrieval_index)
+
+
+@lru_cache(maxsize=4096)
+def _deployment_id(*parts: str) -> str:
+    return short_hash(*parts)
 
 
 class Context(Value, frozen=True, kw_only=True):

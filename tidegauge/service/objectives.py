@@ -1,6 +1,7 @@
 """Objectives as they are tested: versioned, so that a changed one starts new tests."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Protocol
 
 from tidegauge.domain import Micros, Objective
@@ -26,4 +27,10 @@ def ensure(tx: Transaction, objectives: Sequence[Objective], now: Micros) -> dic
 
 
 def rule_of(tested: Tested) -> Rule:
-    return Rule(theta0=tested.theta0, alpha=tested.alpha, false_positive_rate=tested.false_positive_rate)
+    return _rule(tested.theta0, tested.alpha, tested.false_positive_rate)
+
+
+@cache
+def _rule(theta0: float, alpha: float, false_positive_rate: float) -> Rule:
+    """The same object for every item, so that its bets are laid out once."""
+    return Rule(theta0=theta0, alpha=alpha, false_positive_rate=false_positive_rate)
