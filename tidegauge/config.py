@@ -135,7 +135,7 @@ class EvaluationSection(Section, frozen=True, kw_only=True):
 
 class JobSection(Section, frozen=True, kw_only=True):
     block_bytes: Positive = 64 << 20
-    portion_blocks: Positive = 16
+    portion_blocks: Positive = 5
     oldest_days: NotNegative | None = None
     """Records older than this, measured from the block's planning, are quarantined; no limit by default."""
 
