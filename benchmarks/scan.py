@@ -3,7 +3,9 @@
     python benchmarks/scan.py [--floor ../shared/tools/scan_floor.py] [--records 1000000]
 
 Lines of about 1.9 kB over 3 days, two dozen intents, 200 tenants, no judge, sampled at 2 %. CPU is user + system of
-whole processes; from the job's, that of an empty pipeline is taken off. Prints one JSON object.
+whole processes; from the job's, that of an empty pipeline is taken off. `rollup` is the same job with next to nothing
+sampled: scan, both rollups and commits; the rest is what a sample costs, from decoding to its verdict and route. Prints
+one JSON object.
 """
 
 import argparse
@@ -57,9 +59,9 @@ JOB = """
 import sys
 from pipelines import jobs
 from tidegauge.commands.context import SystemClock
-from tidegauge.config import Config, StoreSection
+from tidegauge.config import Config, SamplingSection, StoreSection
 from tidegauge.storage.store import Store
-config = Config(store=StoreSection(url=sys.argv[1]))
+config = Config(store=StoreSection(url=sys.argv[1]), sampling=SamplingSection(rate=float(sys.argv[3])))
 store = Store(config.store.url)
 jobs.run(config, store, SystemClock(), logs=[sys.argv[2]], progress=jobs.silent)
 import resource
@@ -75,9 +77,9 @@ def cpu_of(command: list[str]) -> tuple[float, str]:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, printed
 
 
-def job(folder: Path, name: str, log: Path) -> tuple[float, int]:
+def job(folder: Path, name: str, log: Path, rate: float = 0.02) -> tuple[float, int]:
     """CPU seconds and peak memory in kB."""
-    cpu, printed = cpu_of([sys.executable, "-c", JOB, f"sqlite:///{folder}/{name}.db", str(log)])
+    cpu, printed = cpu_of([sys.executable, "-c", JOB, f"sqlite:///{folder}/{name}.db", str(log), str(rate)])
     return cpu, int(printed.split()[-1])
 
 
@@ -98,6 +100,7 @@ def main() -> None:
             )
             jobs.append(job(folder, f"large-{n}", folder / "large.jsonl"))
         cpu, memory = sorted(jobs)[1]
+        rollup, _ = job(folder, "rollup", folder / "large.jsonl", 1e-7)
         _, small_memory = job(folder, "small", folder / "small.jsonl")
         floor = sorted(floors)[1]
         size = (folder / "large.jsonl").stat().st_size / given.records
@@ -109,6 +112,9 @@ def main() -> None:
                 "floor_us": round(floor / given.records * 1e6, 2),
                 "job_us": round((cpu - empty) / given.records * 1e6, 2),
                 "ratio": round((cpu - empty) / floor, 2),
+                "rollup_us": round((rollup - empty) / given.records * 1e6, 2),
+                "rollup_ratio": round((rollup - empty) / floor, 2),
+                "sample_us": round((cpu - rollup) / (0.02 * given.records) * 1e6),
                 "memory_ratio": round(memory / small_memory, 2),
                 "empty_pipeline_s": round(empty, 2),
             }
