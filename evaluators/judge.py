@@ -1,68 +1,68 @@
-"""The LLM judge: asks an OpenAI-compatible endpoint by a rubric. The one file that knows the package `openai`.
+"""The LLM judge: asks OpenAI-compatible endpoints by a rubric.
 
-Failures are values. An answer that cannot be used is asked for once more and is then UNSCORED. A judge that cannot be
-asked (network, timeout, 429, 5xx, a wrong key or model) is PENDING: the sample stays and is asked about later. A record
-that the endpoint refuses as such (too long, filtered) is UNSCORED, since asking again would change nothing.
+Failures are values. An answer that cannot be used is asked for once more and is then UNSCORED, with its problem and
+what was said. Where an endpoint is slow, down or wrong the next one is asked; where none answers, the sample stays
+PENDING. A record that an endpoint refuses as such (too long, filtered) is UNSCORED, since asking again would change
+nothing.
 """
 
 import asyncio
-import math
 import os
 import random
-import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, date, datetime
+from math import isnan
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
 
+from evaluators.answer import Problem, Reply, Unusable, label_probability, parse_answer, read_reply
 from evaluators.base import Outcome, content_hash
-from evaluators.prompt import AGAIN, RECORD, TASK, parse_answer, system_message, user_message
-from evaluators.rubric import Rubric
-from tidegauge.config import JudgeSection
-from tidegauge.domain import CapabilityMemory, EvaluationState, Request, Score, Spending
+from evaluators.endpoint import Endpoint, Hung, Response
+from evaluators.evidence import context_span, response_span
+from evaluators.prompt import AGAIN, RECORD, TASK, system_message, user_message
+from evaluators.rubric import JudgeAnswer, Rubric
+from tidegauge.config import EndpointSection, JudgeSection
+from tidegauge.domain import CapabilityMemory, EvaluationState, Request, Score, Span, Spending, Usage
 from tidegauge.errors import ConfigError
 from tidegauge.prices import Prices
-
-if TYPE_CHECKING:
-    from openai import AsyncOpenAI
 
 VERSION = "1.0.0"
 EDGES = (0.03, 0.075, 0.15, 0.5, 0.85, 0.925, 0.97)
 """Judges like 0.9, 0.95 and 0.99: the edges lie between such values and their complements."""
 
-_TRANSIENT = frozenset({408, 409, 425, 429})
+DOUBT = 0.5
+"""The most confidence of a verdict whose quotes are not in the texts."""
+
+BYTES_A_TOKEN = 2
+"""Of a request, so that its tokens are rather over- than underestimated before a budget is asked."""
+
+_TRANSIENT = frozenset({0, 408, 409, 425, 429})
 _OF_THE_RECORD = frozenset({413, 422})
 _RECORD_CODES = (b"context_length", b"context length", b"content_filter", b"content management policy", b"too long")
 _ATTEMPTS = 3  # HTTP requests for one answer, where the endpoint is busy or broken
 _BACKOFF = 0.5  # seconds before the second attempt, doubled for each further one
-_LONGEST_WAIT = 20.0  # seconds that a Retry-After may ask for
-_UNSAID_WAIT = 1.0  # seconds after a 429 that does not say how long
-_DOWN_AFTER = 32  # requests in a row that got no answer in all their attempts
-_DOWN_FOR = 10.0  # seconds without asking
-
-
-class _Message(msgspec.Struct):
-    content: str | None = None
-
-
-class _Choice(msgspec.Struct):
-    message: _Message
-
-
-class _Completion(msgspec.Struct):
-    choices: list[_Choice]
-
-
-_COMPLETION = msgspec.json.Decoder(_Completion)
 
 
 class _Unavailable(Exception):
-    """Nobody could be asked; the text says why, without anything that came over the wire."""
+    """This endpoint could not be asked; the text says why, without anything that came over the wire."""
 
 
 class _Refused(Exception):
     """The endpoint will not take this record, today or tomorrow."""
+
+
+class _Spent(Exception):
+    """The day's budget does not allow another call."""
+
+
+class _Identity(NamedTuple):
+    """Under which version and hash an endpoint's answers are known: its model is part of both."""
+
+    version: str
+    content_hash: str
 
 
 class Judge:
@@ -81,32 +81,28 @@ class Judge:
         prices: Prices,
         spending: Spending | None = None,
         memory: CapabilityMemory | None = None,
+        today: Callable[[], date] = lambda: datetime.now(UTC).date(),
     ) -> None:
         """Raises ConfigError where the settings cannot work. Without `spending` there is no budget."""
-        try:
-            address = urlsplit(section.base_url or "")
-            good = address.scheme in ("http", "https") and bool(address.hostname)
-        except ValueError:  # brackets that hold no address
-            good = False
-        if not good:
-            raise ConfigError(f"{name}.base_url: write it as http://HOST/v1 or https://HOST/v1")
         if not section.model:
             raise ConfigError(f"{name}.model: name the model that judges")
+        first = EndpointSection(base_url=section.base_url or "", model=section.model, api_key_env=section.api_key_env)
+        for endpoint in (first, *section.fallbacks):
+            if not _is_address(endpoint.base_url):
+                raise ConfigError(f"{name}.base_url: write it as http://HOST/v1 or https://HOST/v1")
         self.name = name
         self.settings = section
         self.rubric = rubric
         self.rubrics = (rubric,)
-        self.version = f"{VERSION}+{rubric.reference}+{section.model}"
-        self.content_hash = content_hash(
-            "judge", VERSION, rubric.content_hash, section.model, EDGES, (TASK, RECORD, AGAIN)
-        )
-        self._system = {"role": "system", "content": system_message(self.rubric)}
-        self._options: dict[str, Any] = {"response_format": {"type": "json_object"}, "temperature": 0}
-        self._key = os.environ.get(section.api_key_env, "")
-        self._client: AsyncOpenAI | None = None
-        self._resume_at = 0.0
-        self._failures = 0
-        self._down_until = 0.0
+        self._keys = {e.api_key_env: os.environ.get(e.api_key_env, "") for e in (first, *section.fallbacks)}
+        self._endpoints = [Endpoint(e, section, self._keys[e.api_key_env], memory) for e in (first, *section.fallbacks)]
+        self._identities = [_identity(rubric, endpoint.section.model) for endpoint in self._endpoints]
+        self.version, self.content_hash = self._identities[0]
+        self._system = msgspec.Raw(msgspec.json.encode({"role": "system", "content": system_message(rubric)}))
+        self._wants_quotes = "quotes" in rubric.response.get("properties", {})
+        self._prices = prices
+        self._spending = spending
+        self._today = today
 
     @property
     def concurrency(self) -> int:
@@ -114,171 +110,255 @@ class Judge:
 
     @property
     def deadline_seconds(self) -> float:
-        """For everything about one record, waits and second questions included."""
-        return 3 * self.settings.timeout_seconds
+        """For everything about one record, waits, second questions and further endpoints included."""
+        return 3 * self.settings.timeout_seconds * len(self._endpoints)
 
     async def open(self) -> None:
-        """Makes the client, in the loop that will use it."""
-        from openai import AsyncOpenAI, DefaultAioHttpClient
-
-        self._client = AsyncOpenAI(
-            api_key=self._key or "none",
-            base_url=self.settings.base_url,
-            max_retries=0,
-            http_client=DefaultAioHttpClient(timeout=self.settings.timeout_seconds, follow_redirects=False),
-        )
+        """Makes the clients, in the loop that will use them."""
+        for endpoint in self._endpoints:
+            await endpoint.open()
 
     async def close(self) -> None:
-        if self._client is not None:
-            await self._client.close()
-            self._client = None
+        for endpoint in self._endpoints:
+            await endpoint.close()
 
     async def evaluate(self, request: Request, draw: int = 0) -> Outcome:
         """One answer about one request, at the latest after `deadline_seconds`. Never raises but when cancelled."""
+        call = _Call(self, request, draw)
         try:
             async with asyncio.timeout(self.deadline_seconds):
-                return await self._ask(request)
+                return await call.run()
         except TimeoutError:
-            return self.pending(f"no verdict within {self.deadline_seconds:g} s")
-        except _Unavailable as error:
-            return self.pending(str(error))
-        except _Refused as error:
-            return self._unscored(str(error))
+            return call.outcome(EvaluationState.PENDING, f"pending: no verdict within {self.deadline_seconds:g} s")
         except Exception as error:  # noqa: BLE001 - a worker must survive whatever a client library raises
-            return self.pending(f"the client failed: {type(error).__name__}")
+            return call.outcome(EvaluationState.PENDING, f"pending: the client failed: {type(error).__name__}")
 
-    async def _ask(self, request: Request) -> Outcome:
-        messages = [self._system, {"role": "user", "content": user_message(self.rubric, request)}]
-        problem = ""
-        for question in (messages, [*messages, {"role": "user", "content": AGAIN}]):
-            data = await self._complete(question)
+
+class _Call:
+    """One request's way through the endpoints, and what it took."""
+
+    def __init__(self, judge: Judge, request: Request, draw: int) -> None:
+        self._judge = judge
+        self._request = request
+        self._draw = draw
+        self._user = {"role": "user", "content": user_message(judge.rubric, request)}
+        self._calls = self._input = self._output = 0
+        self._nano: float = 0.0
+
+    async def run(self) -> Outcome:
+        problems: list[str] = []
+        for number, endpoint in enumerate(self._judge._endpoints):
+            last = number == len(self._judge._endpoints) - 1
             try:
-                answer = parse_answer(_content(data), self.rubric)
-            except ValueError as error:
-                problem = str(error)
-                continue
-            hallucinated = answer.label == self.rubric.labels[0].name
-            score = self._score(self.rubric.raw_score(answer), answer.confidence, self._redacted(answer.reason))
-            return Outcome(
-                state=EvaluationState.JUDGED,
-                score=msgspec.structs.replace(score, label="hallucinated" if hallucinated else "faithful"),
-            )
-        return self._unscored(f"malformed: {problem}")
+                cutoff = None if last else self._judge.settings.cutoff_seconds
+                async with asyncio.timeout(cutoff):
+                    return await self._ask(endpoint, number, problems)
+            except _Unavailable as error:
+                problems.append(str(error))
+            except TimeoutError:
+                problems.append(f"no answer within {self._judge.settings.cutoff_seconds:g} s")
+            except _Refused as error:
+                return self.outcome(EvaluationState.UNSCORED, str(error))
+            except _Spent:
+                return self.outcome(EvaluationState.UNSCORED, "budget spent", spent=True)
+        return self.outcome(EvaluationState.PENDING, f"pending: {'; '.join(problems)}")
 
-    async def _complete(self, messages: list[dict[str, str]]) -> bytes:
-        """The body of a successful response. Raises _Unavailable or _Refused."""
+    async def _ask(self, endpoint: Endpoint, number: int, before: list[str]) -> Outcome:
+        """An answer of one endpoint, asked for again where it cannot be used. Raises _Unavailable, _Refused, _Spent."""
+        messages: list[Any] = [self._judge._system, self._user]
+        problem = Unusable(Problem.EMPTY)
+        for _ in range(2):
+            response = await self._complete(endpoint, messages)
+            try:
+                reply = read_reply(response.body)
+                self._count(endpoint, reply)
+                answer = parse_answer(reply.text, self._judge.rubric)
+            except Unusable as error:
+                problem = error
+                messages = [self._judge._system, self._user, {"role": "user", "content": AGAIN}]
+                continue
+            await endpoint.remember()
+            return self._judged(endpoint, number, reply, answer, before)
+        return self.outcome(EvaluationState.UNSCORED, str(problem), number=number, raw=self._redacted(problem.raw))
+
+    async def _complete(self, endpoint: Endpoint, messages: list[Any]) -> Response:
+        """A successful response. Raises _Unavailable, _Refused, _Spent."""
         problem = ""
         for attempt in range(_ATTEMPTS):
             if attempt:
                 await asyncio.sleep(_BACKOFF * 2 ** (attempt - 1) * (0.5 + random.random()))  # noqa: S311 - jitter
-            await self._wait_for_turn()
-            status, headers, data = await self._post_plainly(messages)
+            response = await self._post_plainly(endpoint, messages)
+            status = response.status
             if status == 200:
-                self._failures = 0
-                return data
-            problem = f"the endpoint answers {status}" if status else data.decode()
-            if status == 429:
-                pause = _retry_after(headers)
-                self._resume_at = max(self._resume_at, time.monotonic() + pause)
-            if status in _OF_THE_RECORD or (status == 400 and any(c in data.lower() for c in _RECORD_CODES)):
-                raise _Refused(f"the endpoint refuses the record: {status}")
-            if status and status not in _TRANSIENT and status < 500:
-                raise _Unavailable(problem)
-        self._count_failure()
+                return response
+            problem = f"{endpoint.host} answers {status}" if status else response.body.decode()
+            if status in _OF_THE_RECORD or (status == 400 and _names_the_record(response.body)):
+                raise _Refused(f"refused: {endpoint.host} does not take the record: {status}")
+            if status not in _TRANSIENT and status < 500:
+                break
+        endpoint.breaker.failed()
         raise _Unavailable(problem)
 
-    async def _post_plainly(self, messages: list[dict[str, str]]) -> tuple[int, Mapping[str, str], bytes]:
-        """`_post`; where the endpoint refuses the answer's format or the temperature, once more without them."""
-        result = await self._post(messages, self._options)
-        if result[0] != 400 or not self._options or any(c in result[2].lower() for c in _RECORD_CODES):
-            return result
-        plain = await self._post(messages, {})
-        if plain[0] == 200:
-            self._options = {}
-        return plain
+    async def _post_plainly(self, endpoint: Endpoint, messages: list[Any]) -> Response:
+        """One response; where an option is refused, as many further ones as there are options to give up."""
+        before = endpoint.known
+        while True:
+            asked_with = endpoint.known
+            response = await self._post(endpoint, endpoint.body(messages, self._judge.rubric.response, self._draw))
+            if response.status != 400 or _names_the_record(response.body):
+                return response
+            # Of many calls that are refused at once, one steps down for all of them.
+            if asked_with == endpoint.known and not endpoint.step_down(response.body):
+                endpoint.forget(before)
+                return response
 
-    async def _post(
-        self, messages: list[dict[str, str]], options: dict[str, Any]
-    ) -> tuple[int, Mapping[str, str], bytes]:
-        """Status, headers and body. Status 0 means that no response came; the body then says why.
-
-        Raises _Unavailable on a timeout: the next one would only hold the place longer.
-        """
-        import httpx2
-        from openai import APIConnectionError, APIStatusError, APITimeoutError
-
-        assert self._client is not None, "the judge is not open"
-        body = {"model": self.settings.model, "messages": messages, **options}
+    async def _post(self, endpoint: Endpoint, body: bytes) -> Response:
+        """One HTTP request, once limits, breaker and budget allow it."""
+        tokens, most = len(body) // BYTES_A_TOKEN, self._judge.settings.max_output_tokens
+        await endpoint.requests.take(1)
+        await endpoint.tokens.take(tokens + most)
+        await endpoint.concurrency.enter()
         try:
-            async with asyncio.timeout(self.settings.timeout_seconds):
-                response = await self._client.post("/chat/completions", cast_to=httpx2.Response, body=body)
-                return response.status_code, response.headers, response.content
-        except APIStatusError as error:
-            return error.response.status_code, error.response.headers, error.response.content
-        except TimeoutError:
-            self._count_failure()
-            raise _Unavailable(f"no answer within {self.settings.timeout_seconds:g} s") from None
-        except APITimeoutError as error:
-            return 0, {}, f"no connection: {_cause(error)}".encode()
-        except APIConnectionError as error:
-            return 0, {}, f"no connection: {_cause(error)}".encode()
+            await endpoint.pause.wait()
+            if endpoint.breaker.refuses():
+                raise _Unavailable(f"{endpoint.host} is down; not asked")
+            spending = self._judge._spending
+            if spending is not None and not await spending.reserve(tokens, most):
+                raise _Spent
+            self._calls += 1
+            try:
+                response = await self._hedged(endpoint, body)
+            except Hung as error:
+                endpoint.breaker.failed()
+                raise _Unavailable(str(error)) from None
+            if spending is not None:
+                spending.settle(tokens, most, _used(response))
+            return response
+        finally:
+            endpoint.concurrency.leave()
 
-    async def _wait_for_turn(self) -> None:
-        """Waits while the endpoint wants peace. Raises _Unavailable while it is taken to be down."""
-        while (wait := self._resume_at - time.monotonic()) > 0:
-            await asyncio.sleep(wait + random.random() * 0.1)  # noqa: S311 - jitter
-        if time.monotonic() < self._down_until:
-            raise _Unavailable("the judge is down; not asked")
+    async def _hedged(self, endpoint: Endpoint, body: bytes) -> Response:
+        """The response; with hedging, that of the faster of two requests. Raises Hung."""
+        wait = self._judge.settings.hedge_seconds
+        if wait is None:
+            return await endpoint.post(body)
+        tasks = {asyncio.create_task(endpoint.post(body))}
+        done, _ = await asyncio.wait(tasks, timeout=wait)
+        if not done:
+            self._calls += 1
+            tasks.add(asyncio.create_task(endpoint.post(body)))
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks - done:
+            task.cancel()
+            with suppress(asyncio.CancelledError, Hung):
+                await task
+        return done.pop().result()
 
-    def _count_failure(self) -> None:
-        """Many requests in a row without an answer: the judge is down, and its queue must not hold up the stream."""
-        self._failures += 1
-        if self._failures >= _DOWN_AFTER:
-            self._down_until = time.monotonic() + _DOWN_FOR
+    def _count(self, endpoint: Endpoint, reply: Reply) -> None:
+        """Adds what a reply took; an endpoint that does not say leaves the cost unknown."""
+        if reply.input_tokens is None or reply.output_tokens is None:
+            self._nano = float("nan")
+            return
+        self._input += reply.input_tokens
+        self._output += reply.output_tokens
+        prices = self._judge._prices.per_token(endpoint.section.model, "", self._judge._today())
+        self._nano += reply.input_tokens * prices[0] + reply.output_tokens * prices[1]
 
-    def _redacted(self, text: str) -> str:
-        return text.replace(self._key, "[key]") if self._key else text
-
-    def pending(self, reason: str) -> Outcome:
-        """What stands for an answer that did not come."""
-        return Outcome(state=EvaluationState.PENDING, score=self._score(None, 0.0, f"pending: {reason}"))
-
-    def _unscored(self, reason: str) -> Outcome:
-        return Outcome(state=EvaluationState.UNSCORED, score=self._score(None, 0.0, reason))
-
-    def _score(self, score: float | None, confidence: float, reason: str) -> Score:
-        return Score(
-            evaluator=self.name,
-            version=self.version,
-            content_hash=self.content_hash,
-            score=score,
-            label=None,
-            confidence=confidence,
-            reason=reason,
-            asks=True,
+    def _judged(self, endpoint: Endpoint, number: int, reply: Reply, answer: JudgeAnswer, before: list[str]) -> Outcome:
+        rubric, labels = self._judge.rubric, [label.name for label in self._judge.rubric.labels]
+        likely = label_probability(reply, answer.label, labels)
+        spans, fault = self._evidence(answer)
+        confidence = answer.confidence if likely is None else likely
+        if fault:
+            confidence = min(confidence, DOUBT)
+        score = rubric.raw_score(msgspec.structs.replace(answer, confidence=confidence))
+        reason = self._redacted(answer.reason)
+        notes = [fault, f"asked instead, since {'; '.join(before)}" if before else ""]
+        shown = "; ".join([reason, *(note for note in notes if note)])
+        said_by = f"{reply.model or endpoint.section.model}@{endpoint.host}"
+        found = self.outcome(EvaluationState.JUDGED, shown, number=number)
+        return Outcome(
+            state=EvaluationState.JUDGED,
+            score=msgspec.structs.replace(
+                found.score,
+                score=score,
+                label="hallucinated" if answer.label == labels[0] else "faithful",
+                confidence=confidence,
+                spans=spans,
+                answered_by=f"{said_by} {reply.fingerprint}".strip(),
+            ),
         )
 
+    def _evidence(self, answer: JudgeAnswer) -> tuple[tuple[Span, ...], str]:
+        """Where the quotes are, and what is wrong with them; empty where nothing is."""
+        if not self._judge._wants_quotes:
+            return (), ""
+        response, contexts = self._request.response or "", [c.text for c in self._request.contexts]
+        spans: list[Span] = []
+        missing = 0
+        for quote in answer.quotes:
+            places = [response_span(quote.response, response, answer.label)]
+            if quote.context:
+                places.append(context_span(quote.context, contexts, "support"))
+            spans += [place for place in places if place is not None]
+            missing += sum(place is None for place in places)
+        if missing:
+            return tuple(spans), f"low confidence: {missing} of its quotes are not in the texts"
+        unproven = answer.label == self._judge.rubric.labels[0].name and not answer.quotes
+        return tuple(spans), "low confidence: it quotes nothing that it faults" if unproven else ""
 
-def _content(data: bytes) -> str | None:
-    """The text of the first choice. Raises ValueError where the body is no chat completion."""
+    def _redacted(self, text: str) -> str:
+        for key in self._judge._keys.values():
+            text = text.replace(key, "[key]") if key else text
+        return text
+
+    def outcome(
+        self, state: EvaluationState, reason: str, *, number: int = 0, raw: str = "", spent: bool = False
+    ) -> Outcome:
+        """An outcome without an answer, with what it took."""
+        identity = self._judge._identities[number]
+        cost = None if isnan(self._nano) else round(self._nano)
+        usage = Usage(calls=self._calls, input_tokens=self._input, output_tokens=self._output, cost_nano_usd=cost)
+        score = Score(
+            evaluator=self._judge.name,
+            version=identity.version,
+            content_hash=identity.content_hash,
+            score=None,
+            label=None,
+            confidence=0.0,
+            reason=reason,
+            asks=True,
+            raw=raw,
+            usage=usage,
+        )
+        return Outcome(state=state, score=score, spent=spent)
+
+
+def _identity(rubric: Rubric, model: str) -> _Identity:
+    return _Identity(
+        f"{VERSION}+{rubric.reference}+{model}",
+        content_hash("judge", VERSION, rubric.content_hash, model, EDGES, DOUBT, (TASK, RECORD, AGAIN)),
+    )
+
+
+def _is_address(url: str) -> bool:
     try:
-        choices = _COMPLETION.decode(data).choices
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise ValueError("the response is no chat completion") from None
-    if not choices:
-        raise ValueError("the response has no choices")
-    return choices[0].message.content
+        address = urlsplit(url)
+        return address.scheme in ("http", "https") and bool(address.hostname)
+    except ValueError:  # brackets that hold no address
+        return False
 
 
-def _retry_after(headers: Mapping[str, str]) -> float:
-    """Seconds to wait, capped; a fixed wait where the endpoint does not say, or says it as a date."""
-    try:
-        seconds = float(headers["retry-after"])
-    except (KeyError, ValueError):
-        return _UNSAID_WAIT
-    return min(max(seconds, 0.0), _LONGEST_WAIT) if math.isfinite(seconds) else _LONGEST_WAIT
+def _names_the_record(body: bytes) -> bool:
+    return any(code in body.lower() for code in _RECORD_CODES)
 
 
-def _cause(error: Exception) -> str:
-    """The class of what lies beneath; its text may hold addresses and more."""
-    return type(error.__cause__ or error).__name__
+def _used(response: Response) -> Usage | None:
+    """What a call took, for its budget; None where the endpoint did not say, and nothing where it refused."""
+    if response.status != 200:
+        return Usage(calls=1)
+    with suppress(Unusable):
+        reply = read_reply(response.body)
+        if reply.input_tokens is not None and reply.output_tokens is not None:
+            return Usage(calls=1, input_tokens=reply.input_tokens, output_tokens=reply.output_tokens)
+    return None

@@ -34,12 +34,20 @@ class LabelDefinition(Part, frozen=True, kw_only=True):
     definition: Text
 
 
-class JudgeAnswer(Part, frozen=True, kw_only=True):
+class Quote(Part, frozen=True, kw_only=True):
+    """Evidence, verbatim: what is faulted in the response, and what supports it in a context where something does."""
+
+    response: str
+    context: str | None = None
+
+
+class JudgeAnswer(Part, frozen=True, kw_only=True, omit_defaults=True):
     """What the judge answers; `confidence` is the probability that the label is right."""
 
     label: str
     confidence: Annotated[float, msgspec.Meta(ge=0, le=1)]
     reason: str
+    quotes: tuple[Quote, ...] = ()
 
 
 class Example(Part, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ Calls stay in flight across elements; `submit` blocks only while the window is f
 import asyncio
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple, Self
 
@@ -38,6 +39,9 @@ class JudgeWindow:
         self._submitted = 0
         self._concurrency = concurrency or max((judge.concurrency for judge in cascade.judges), default=1)
         self._deadline = sum(judge.deadline_seconds for judge in cascade.judges) + _GRACE
+        self._queue: deque[tuple[int, _Call, bool]] = deque()
+        self._woken = False
+        self._tasks: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         if cascade.judges:
             self._open(cascade.judges)
@@ -57,7 +61,10 @@ class JudgeWindow:
             number = self._submitted
             call = _Call(request, begun, time.monotonic() + self._deadline)
             self._calls[number] = call
-        asyncio.run_coroutine_threadsafe(self._run(number, call, everyone), self._loop)
+            self._queue.append((number, call, everyone))
+            woken, self._woken = self._woken, True
+        if not woken:  # one wake-up is enough for all that is queued until the loop comes to it
+            self._loop.call_soon_threadsafe(self._start_queued)
 
     def finished(self) -> list[Verdict]:
         """Verdicts reached since the last call. Never blocks."""
@@ -95,6 +102,15 @@ class JudgeWindow:
         self._thread.start()
         for judge in judges:
             asyncio.run_coroutine_threadsafe(judge.open(), self._loop).result()
+
+    def _start_queued(self) -> None:
+        with self._changed:
+            queued, self._queue = self._queue, deque()
+            self._woken = False
+        for number, call, everyone in queued:
+            task = asyncio.get_running_loop().create_task(self._run(number, call, everyone))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     async def _run(self, number: int, call: _Call, everyone: bool) -> None:
         self._land(number, await self._cascade.finish(call.request, call.begun, everyone=everyone))

@@ -122,7 +122,7 @@ class Codebook:
         return self._deployments[parts]
 
     def table(self) -> Ints:
-        """Per route: number of its segment, of what is billed and of its key; error, timeout, tested. Shape (routes, 6)."""
+        """Per route: numbers of its segment, its bill and its key; error, timeout, tested. Shape (routes, 6)."""
         if len(self._table) < len(self._columns):
             self._table = np.array(self._columns, dtype=np.int64)
         return self._table

@@ -1,0 +1,191 @@
+"""One place to ask, over HTTP. The one file that knows the package `openai`.
+
+The package makes the HTTP client (its aiohttp backend); requests are built here once and sent on that client, since
+most of a call's cost is the package's own request building. What an endpoint can do is found out by asking: where it
+refuses an option it is asked without, from then on.
+"""
+
+import asyncio
+import email.utils
+import logging
+import math
+import time
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
+
+import msgspec
+
+from evaluators.limits import Breaker, Bucket, Concurrency, Pause
+from tidegauge.config import EndpointSection, JudgeSection
+from tidegauge.domain import CapabilityMemory
+
+if TYPE_CHECKING:
+    from httpx2 import AsyncClient
+
+LONGEST_WAIT = 20.0  # seconds that a Retry-After may ask for
+UNSAID_WAIT = 1.0  # seconds after a 429 that does not say how long
+UP_TO_DATE = {"format": "json_schema", "logprobs": "yes", "temperature": "yes", "seed": "yes", "limit": "max_tokens"}
+"""What a new endpoint is asked with."""
+
+_LADDER = {"json_schema": "json_object", "json_object": "text"}
+_LIMITS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "none"}
+_ALTERNATIVES = 5
+
+_log = logging.getLogger("tidegauge")
+
+
+class Response(NamedTuple):
+    """Status 0: none came, and `body` says why."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Hung(Exception):
+    """No answer within the time for one call."""
+
+
+class Endpoint:
+    """Between `open` and `close`, in one event loop. `counts` says what happened, for the log."""
+
+    def __init__(
+        self, section: EndpointSection, judge: JudgeSection, key: str, memory: CapabilityMemory | None
+    ) -> None:
+        self.section = section
+        self.host = urlsplit(section.base_url).netloc.rpartition("@")[2]
+        self.concurrency = Concurrency(judge.concurrency, time.monotonic)
+        self.requests = Bucket(judge.requests_per_minute, time.monotonic)
+        self.tokens = Bucket(judge.tokens_per_minute, time.monotonic)
+        self.breaker = Breaker(time.monotonic)
+        self.pause = Pause(time.monotonic)
+        self.counts: Counter[str] = Counter()
+        self._timeout = judge.timeout_seconds
+        self._max_tokens = judge.max_output_tokens
+        self._memory = memory
+        self._url = section.base_url.rstrip("/") + "/chat/completions"
+        self._headers = {"content-type": "application/json", "authorization": f"Bearer {key or 'none'}"}
+        self._known = dict(UP_TO_DATE)
+        self._remembered = dict(UP_TO_DATE)
+        self._client: AsyncClient | None = None
+
+    async def open(self) -> None:
+        from openai import DefaultAioHttpClient
+
+        self._client = DefaultAioHttpClient(timeout=self._timeout, follow_redirects=False)
+        if self._memory is not None:
+            recalled = await asyncio.to_thread(self._memory.recall, self.section.base_url, self.section.model)
+            self._known |= recalled
+            self._remembered = dict(self._known)
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
+            if self.counts:
+                _log.info("judge at %s: %s", self.host, ", ".join(f"{k} {n}" for k, n in sorted(self.counts.items())))
+
+    def body(self, messages: list[Any], schema: dict[str, Any], draw: int) -> bytes:
+        """The request, by what is known of the endpoint. `draw` above 0: an independent answer."""
+        known = self._known
+        body: dict[str, Any] = {"model": self.section.model, "messages": messages}
+        if known["format"] == "json_schema":
+            body["response_format"] = {"type": "json_schema", "json_schema": {"name": "verdict", "schema": schema}}
+        elif known["format"] == "json_object":
+            body["response_format"] = {"type": "json_object"}
+        if known["limit"] != "none":
+            body[known["limit"]] = self._max_tokens
+        if known["temperature"] == "yes":
+            body["temperature"] = 0.7 if draw else 0
+        if draw and known["seed"] == "yes":
+            body["seed"] = draw
+        if known["logprobs"] == "yes":
+            body |= {"logprobs": True, "top_logprobs": _ALTERNATIVES}
+        return msgspec.json.encode(body)
+
+    async def post(self, body: bytes) -> Response:
+        """One HTTP request. Raises Hung."""
+        assert self._client is not None, "the endpoint is not open"
+        self.counts["calls"] += 1
+        started = time.monotonic()
+        try:
+            async with asyncio.timeout(self._timeout):
+                response = await self._client.post(self._url, content=body, headers=self._headers)
+                found = Response(response.status_code, response.headers, response.content)
+        except TimeoutError:
+            self.counts["hung"] += 1
+            self.concurrency.troubled()
+            raise Hung(f"no answer within {self._timeout:g} s") from None
+        except Exception as error:  # noqa: BLE001 - whatever a client library raises, the endpoint did not answer
+            self.counts["no connection"] += 1
+            cause = error.__cause__ or error
+            return Response(0, {}, f"no connection: {type(cause).__name__}".encode())
+        self._note(found, time.monotonic() - started)
+        return found
+
+    def _note(self, response: Response, latency: float) -> None:
+        if response.status == 200:
+            self.breaker.succeeded()
+            self.concurrency.answered(latency)
+            return
+        self.counts[f"status {response.status}"] += 1
+        if response.status == 429:
+            self.concurrency.troubled()
+            self.pause.ask_for(retry_after(response.headers, time.time()))
+
+    def step_down(self, refusal: bytes) -> bool:
+        """Gives up one option, the one that the refusal names or else the most demanding; whether any was left."""
+        for option in self._suspects(refusal.lower()):
+            known = self._known[option]
+            if option == "format" and known in _LADDER:
+                self._known["format"] = _LADDER[known]
+            elif option == "limit" and known in _LIMITS:
+                self._known["limit"] = _LIMITS[known]
+            elif known == "yes":
+                self._known[option] = "no"
+            else:
+                continue
+            return True
+        return False
+
+    @staticmethod
+    def _suspects(refusal: bytes) -> list[str]:
+        names = {
+            "limit": (b"max_tokens", b"max_completion_tokens"),
+            "logprobs": (b"logprobs",),
+            "temperature": (b"temperature",),
+            "seed": (b"seed",),
+            "format": (b"response_format", b"json_schema", b"json_object"),
+        }
+        named = [option for option, words in names.items() if any(word in refusal for word in words)]
+        return [*named, *(option for option in ("format", "format", "logprobs", "limit", "temperature") if not named)]
+
+    def forget(self, known: Mapping[str, str]) -> None:
+        """Goes back to what was known before steps down that did not help."""
+        self._known = dict(known)
+
+    @property
+    def known(self) -> dict[str, str]:
+        return dict(self._known)
+
+    async def remember(self) -> None:
+        """Keeps what was learnt, where it is new."""
+        if self._memory is not None and self._known != self._remembered:
+            self._remembered = dict(self._known)
+            learnt = {k: v for k, v in self._known.items() if v != UP_TO_DATE[k]}
+            await asyncio.to_thread(self._memory.remember, self.section.base_url, self.section.model, learnt)
+
+
+def retry_after(headers: Mapping[str, str], now: float) -> float:
+    """Seconds to wait, from a number or an HTTP date (RFC 9110, 10.2.3), capped; a fixed wait where nothing is said."""
+    said = headers.get("retry-after", "")
+    try:
+        seconds = float(said)
+    except ValueError:
+        try:
+            seconds = email.utils.parsedate_to_datetime(said).timestamp() - now
+        except (TypeError, ValueError):
+            return UNSAID_WAIT
+    return min(max(seconds, 0.0), LONGEST_WAIT) if math.isfinite(seconds) else LONGEST_WAIT

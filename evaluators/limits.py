@@ -1,0 +1,126 @@
+"""How much an endpoint is asked at once and a minute, and when it is left alone. One event loop; times in seconds."""
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Callable
+
+SHRINK = 0.7
+"""What remains of the concurrency after a 429 or a timeout (multiplicative decrease; Chiu & Jain 1989)."""
+
+SLOW = 3.0
+"""Times the fastest latency lately: slower than this, concurrency does not grow."""
+
+DOWN_AFTER = 32
+"""Requests in a row without an answer, after which an endpoint is taken to be down."""
+
+DOWN_FOR = 10.0
+"""Seconds until one request may find out whether it is up again."""
+
+
+class Concurrency:
+    """Calls in flight, at most `most`: fewer after trouble, one more a round of answers while latency holds."""
+
+    def __init__(self, most: int, clock: Callable[[], float]) -> None:
+        self._most = most
+        self._clock = clock
+        self._in_flight = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._shrunk_at = float("-inf")
+        self._fastest = float("inf")
+        self.limit = float(most)
+
+    async def enter(self) -> None:
+        while self._in_flight >= max(1, int(self.limit)):
+            future = asyncio.get_running_loop().create_future()
+            self._waiting.append(future)
+            try:
+                await future
+            except asyncio.CancelledError:
+                if future.done() and not future.cancelled():
+                    self._wake()  # the turn was given to a call that is gone
+                raise
+        self._in_flight += 1
+
+    def leave(self) -> None:
+        self._in_flight -= 1
+        self._wake()
+
+    def answered(self, latency: float) -> None:
+        self._fastest = min(latency, self._fastest * 1.01)
+        if self.limit < self._most and latency <= SLOW * self._fastest:
+            self.limit = min(self._most, self.limit + 1 / self.limit)
+
+    def troubled(self) -> None:
+        """A 429 or a timeout: shrinks, but once for all calls that were in flight together."""
+        now = self._clock()
+        if now - self._shrunk_at > min(self._fastest, 1.0):
+            self._shrunk_at = now
+            self.limit = max(1.0, self.limit * SHRINK)
+
+    def _wake(self) -> None:
+        while self._waiting:
+            future = self._waiting.popleft()
+            if not future.done():
+                future.set_result(None)
+                return
+
+
+class Bucket:
+    """A rate a minute, with bursts of a second's worth (token bucket)."""
+
+    def __init__(self, a_minute: float | None, clock: Callable[[], float]) -> None:
+        self._rate = None if a_minute is None else a_minute / 60
+        self._clock = clock
+        self._free_at = clock()
+
+    async def take(self, amount: float) -> None:
+        """Waits until so much may be used."""
+        if self._rate is None:
+            return
+        now = self._clock()
+        start = max(self._free_at, now - 1.0)
+        self._free_at = start + (amount / self._rate if self._rate > 0 else float("inf"))
+        if start > now:
+            await asyncio.sleep(start - now)
+
+
+class Breaker:
+    """Open after many failures in a row; then one request at a time may try, and an answer closes it."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._failures = 0
+        self._down_until = 0.0
+
+    def refuses(self) -> bool:
+        """Whether nobody may ask now. When it is time for a try, the one who is told so is the one to make it."""
+        if self._failures < DOWN_AFTER:
+            return False
+        if self._clock() < self._down_until:
+            return True
+        self._down_until = self._clock() + DOWN_FOR
+        return False
+
+    def succeeded(self) -> None:
+        self._failures = 0
+
+    def failed(self) -> None:
+        self._failures += 1
+        if self._failures == DOWN_AFTER:
+            self._down_until = self._clock() + DOWN_FOR
+
+
+class Pause:
+    """When the endpoint wants peace, everybody waits."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._until = 0.0
+
+    def ask_for(self, seconds: float) -> None:
+        self._until = max(self._until, self._clock() + seconds)
+
+    async def wait(self) -> None:
+        while (left := self._until - self._clock()) > 0:
+            await asyncio.sleep(left + random.random() * min(0.1, left))  # noqa: S311 - jitter
