@@ -1,0 +1,121 @@
+"""Limits under a clock of the test's own."""
+
+import asyncio
+
+import pytest
+
+from evaluators import limits
+from evaluators.endpoint import LONGEST_WAIT, UNSAID_WAIT, retry_after
+from evaluators.limits import Breaker, Bucket, Concurrency
+
+
+class Time:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_concurrency_shrinks_once_for_calls_in_flight_together_and_grows_back() -> None:
+    time = Time()
+    limit = Concurrency(64, time)
+    limit.answered(0.2)
+    for _ in range(20):
+        limit.troubled()
+    assert limit.limit == pytest.approx(64 * limits.SHRINK)
+    time.now += 1
+    limit.troubled()
+    assert limit.limit == pytest.approx(64 * limits.SHRINK**2)
+    for _ in range(5_000):
+        limit.answered(0.2)
+    assert limit.limit == 64
+
+
+def test_concurrency_does_not_grow_while_answers_are_slow() -> None:
+    limit = Concurrency(64, Time())
+    limit.answered(0.2)
+    limit.troubled()
+    before = limit.limit
+    limit.answered(0.2 * limits.SLOW * 1.1)
+    assert limit.limit == before
+
+
+def test_never_more_in_flight_than_the_limit_and_a_cancelled_one_gives_its_turn_on() -> None:
+    async def run() -> int:
+        limit, most, running = Concurrency(3, Time()), 0, 0
+
+        async def call(n: int) -> None:
+            nonlocal most, running
+            await limit.enter()
+            running += 1
+            most = max(most, running)
+            for _ in range(n % 4):
+                await asyncio.sleep(0)
+            running -= 1
+            limit.leave()
+
+        tasks = [asyncio.create_task(call(n)) for n in range(50)]
+        await asyncio.sleep(0)
+        for task in tasks[3::7]:
+            task.cancel()
+        await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 5)
+        return most
+
+    assert asyncio.run(run()) == 3
+
+
+def test_a_bucket_lets_a_second_s_worth_through_and_then_the_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    time = Time()
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        time.now += seconds
+
+    monkeypatch.setattr(limits.asyncio, "sleep", sleep)
+
+    async def run() -> None:
+        bucket = Bucket(600, time)
+        for _ in range(60):
+            await bucket.take(1)
+
+    start = time.now
+    asyncio.run(run())
+    assert time.now - start == pytest.approx(5.9, abs=0.2)
+
+
+def test_a_breaker_opens_lets_one_try_and_closes(monkeypatch: pytest.MonkeyPatch) -> None:
+    time = Time()
+    breaker = Breaker(time)
+    for _ in range(limits.DOWN_AFTER):
+        assert not breaker.refuses()
+        breaker.failed()
+    assert breaker.refuses()
+    time.now += limits.DOWN_FOR
+    assert [breaker.refuses() for _ in range(3)] == [False, True, True]
+    breaker.failed()
+    assert breaker.refuses()
+    time.now += limits.DOWN_FOR
+    assert not breaker.refuses()
+    breaker.succeeded()
+    assert not breaker.refuses()
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        ("3", 3.0),
+        ("0.5", 0.5),
+        ("-4", 0.0),
+        ("1e9", LONGEST_WAIT),
+        ("nan", LONGEST_WAIT),
+        ("inf", LONGEST_WAIT),
+        ("Thu, 01 Jan 1970 00:01:45 GMT", 5.0),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0),
+        ("soon", UNSAID_WAIT),
+        (None, UNSAID_WAIT),
+    ],
+)
+def test_retry_after_is_read_as_seconds_or_as_a_date(said: str | None, seconds: float) -> None:
+    assert retry_after({} if said is None else {"retry-after": said}, now=100.0) == seconds
