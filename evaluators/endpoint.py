@@ -133,7 +133,8 @@ class Endpoint:
         self.counts[f"status {response.status}"] += 1
         if response.status == 429:
             self.concurrency.troubled()
-            self.pause.ask_for(retry_after(response.headers, time.time()))
+            if self.concurrency.overloaded:
+                self.pause.ask_for(retry_after(response.headers, time.time()))
 
     def step_down(self, refusal: bytes) -> bool:
         """Gives up one option, the one that the refusal names or else the most demanding; whether any was left."""

@@ -9,6 +9,7 @@ nothing.
 import asyncio
 import os
 import random
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, date, datetime
@@ -20,7 +21,7 @@ import msgspec
 
 from evaluators.answer import Problem, Reply, Unusable, label_probability, parse_answer, read_reply
 from evaluators.base import Outcome, content_hash
-from evaluators.endpoint import Endpoint, Hung, Response
+from evaluators.endpoint import Endpoint, Hung, Response, retry_after
 from evaluators.evidence import context_span, response_span
 from evaluators.prompt import AGAIN, RECORD, TASK, system_message, user_message
 from evaluators.rubric import JudgeAnswer, Rubric
@@ -183,14 +184,16 @@ class _Call:
 
     async def _complete(self, endpoint: Endpoint, messages: list[Any]) -> Response:
         """A successful response. Raises _Unavailable, _Refused, _Spent."""
-        problem = ""
+        problem, wait = "", 0.0
         for attempt in range(_ATTEMPTS):
-            if attempt:
-                await asyncio.sleep(_BACKOFF * 2 ** (attempt - 1) * (0.5 + random.random()))  # noqa: S311 - jitter
+            await asyncio.sleep(wait)
+            wait = _BACKOFF * 2**attempt * (0.5 + random.random())  # noqa: S311 - jitter
             response = await self._post_plainly(endpoint, messages)
             status = response.status
             if status == 200:
                 return response
+            if status == 429:
+                wait = max(wait, retry_after(response.headers, time.time()))
             problem = f"{endpoint.host} answers {status}" if status else response.body.decode()
             if status in _OF_THE_RECORD or (status == 400 and _names_the_record(response.body)):
                 raise _Refused(f"refused: {endpoint.host} does not take the record: {status}")

@@ -6,7 +6,13 @@ from collections import deque
 from collections.abc import Callable
 
 SHRINK = 0.7
-"""What remains of the concurrency after a 429 or a timeout (multiplicative decrease; Chiu & Jain 1989)."""
+"""What remains of the concurrency after trouble (multiplicative decrease; Chiu & Jain 1989)."""
+
+TROUBLED = 0.25
+"""Share of 429s and timeouts among the calls lately, from which on it is the load's fault and not chance."""
+
+_LATELY = 1 / 64
+_GROWTH = 4.0  # calls more for each round of answers
 
 SLOW = 3.0
 """Times the fastest latency lately: slower than this, concurrency does not grow."""
@@ -28,6 +34,7 @@ class Concurrency:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._shrunk_at = float("-inf")
         self._fastest = float("inf")
+        self._trouble = 0.0
         self.limit = float(most)
 
     async def enter(self) -> None:
@@ -46,15 +53,21 @@ class Concurrency:
         self._in_flight -= 1
         self._wake()
 
+    @property
+    def overloaded(self) -> bool:
+        return self._trouble > TROUBLED
+
     def answered(self, latency: float) -> None:
+        self._trouble *= 1 - _LATELY
         self._fastest = min(latency, self._fastest * 1.01)
         if self.limit < self._most and latency <= SLOW * self._fastest:
-            self.limit = min(self._most, self.limit + 1 / self.limit)
+            self.limit = min(self._most, self.limit + _GROWTH / self.limit)
 
     def troubled(self) -> None:
-        """A 429 or a timeout: shrinks, but once for all calls that were in flight together."""
+        """A 429 or a timeout: where there are many, shrinks, but once for all calls that were in flight together."""
+        self._trouble += (1 - self._trouble) * _LATELY
         now = self._clock()
-        if now - self._shrunk_at > min(self._fastest, 1.0):
+        if self.overloaded and now - self._shrunk_at > min(self._fastest, 1.0):
             self._shrunk_at = now
             self.limit = max(1.0, self.limit * SHRINK)
 
@@ -112,7 +125,7 @@ class Breaker:
 
 
 class Pause:
-    """When the endpoint wants peace, everybody waits."""
+    """When an overloaded endpoint wants peace, everybody waits."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock

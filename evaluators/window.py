@@ -31,13 +31,13 @@ class JudgeWindow:
     """
 
     def __init__(self, cascade: Cascade, concurrency: int | None = None) -> None:
-        """`concurrency`: calls in flight at most; that of the judge's settings unless given."""
+        """`concurrency`: requests in work at most, by default twice what the judges ask at once, for some only wait."""
         self._cascade = cascade
         self._changed = threading.Condition()
         self._finished: list[Verdict] = []
         self._calls: dict[int, _Call] = {}
         self._submitted = 0
-        self._concurrency = concurrency or max((judge.concurrency for judge in cascade.judges), default=1)
+        self._concurrency = concurrency or 2 * max((judge.concurrency for judge in cascade.judges), default=1)
         self._deadline = sum(judge.deadline_seconds for judge in cascade.judges) + _GRACE
         self._queue: deque[tuple[int, _Call, bool]] = deque()
         self._woken = False

@@ -21,8 +21,9 @@ def test_concurrency_shrinks_once_for_calls_in_flight_together_and_grows_back() 
     time = Time()
     limit = Concurrency(64, time)
     limit.answered(0.2)
-    for _ in range(20):
+    for _ in range(40):
         limit.troubled()
+    assert limit.overloaded
     assert limit.limit == pytest.approx(64 * limits.SHRINK)
     time.now += 1
     limit.troubled()
@@ -35,10 +36,21 @@ def test_concurrency_shrinks_once_for_calls_in_flight_together_and_grows_back() 
 def test_concurrency_does_not_grow_while_answers_are_slow() -> None:
     limit = Concurrency(64, Time())
     limit.answered(0.2)
-    limit.troubled()
+    for _ in range(40):
+        limit.troubled()
     before = limit.limit
+    assert before < 64
     limit.answered(0.2 * limits.SLOW * 1.1)
     assert limit.limit == before
+
+
+def test_trouble_by_chance_shrinks_nothing() -> None:
+    limit = Concurrency(64, Time())
+    for _ in range(200):
+        limit.troubled()
+        for _ in range(12):
+            limit.answered(0.2)
+    assert limit.limit == 64
 
 
 def test_never_more_in_flight_than_the_limit_and_a_cancelled_one_gives_its_turn_on() -> None:
