@@ -7,6 +7,7 @@ from pathlib import Path
 from evaluators.base import AskingEvaluator, OfflineEvaluator
 from evaluators.cascade import Cascade, Step
 from evaluators.heuristics import Overlap
+from evaluators.injection import Injection
 from evaluators.judge import Judge
 from evaluators.panel import Panel, Repeated
 from evaluators.rubric import load_rubric
@@ -52,7 +53,7 @@ def build_cascade(config: Config, services: Services | None = None) -> Cascade:
     names = [step.name for step in config.evaluation.steps]
     if len(set(names)) < len(names):
         raise ConfigError("evaluation.evaluators: an evaluator is named twice")
-    return Cascade(offline, judges, cache=services.cache, calibration=services.calibration)
+    return Cascade(offline, judges, guard=Injection(), cache=services.cache, calibration=services.calibration)
 
 
 def judge_section(config: Config, name: str) -> JudgeSection:

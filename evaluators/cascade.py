@@ -32,6 +32,11 @@ class Step(Value, frozen=True, kw_only=True):
     stop_above: float | None = None
 
 
+GUARDED = 0.5
+INJECTION = "injection"
+"""Why a verdict is none: the request's texts speak to the judge."""
+
+
 class Begun(NamedTuple):
     """What the evaluators that ask nobody said, and the verdict where it needs no judge."""
 
@@ -54,11 +59,14 @@ class Cascade:
         offline: Sequence[Step],
         judges: Sequence[Step] = (),
         *,
+        guard: OfflineEvaluator | None = None,
         cache: VerdictCache | None = None,
         calibration: Calibration | None = None,
     ) -> None:
+        """`guard` looks at every request first; one that it scores from `GUARDED` on is left to people."""
         self._offline = tuple(offline)
         self._judges = tuple(judges)
+        self._guard = guard
         self._cache = cache or _NoCache()
         self.calibration = calibration
 
@@ -79,7 +87,8 @@ class Cascade:
 
     def artifacts(self) -> tuple[Artifact, ...]:
         """Everything whose content hash verdicts rest on."""
-        found = [Artifact("evaluator", e.name, e.version, e.content_hash) for e in (*self.evaluators, *self.judges)]
+        everybody = (*([self._guard] if self._guard else []), *self.evaluators, *self.judges)
+        found = [Artifact("evaluator", e.name, e.version, e.content_hash) for e in everybody]
         rubrics = {}
         for judge in self.judges:
             for rubric in getattr(judge, "rubrics", ()):
@@ -88,11 +97,17 @@ class Cascade:
 
     def evaluate_offline(self, request: Request) -> Verdict:
         """The verdict of those that ask nobody, as if there were no judge."""
+        flagged = self._flagged(request)
+        if flagged is not None:
+            return flagged
         scores, stopped = self._score_offline(request, everyone=False)
         return self._offline_verdict(request, scores, stopped)
 
     def begin(self, request: Request, *, everyone: bool = False) -> Begun:
-        """Runs those that ask nobody. `everyone`: also those, and the judges, whom a sure one would have spared."""
+        """Runs those that ask nobody. `everyone`: all of them, and the judges, whomever one would have spared."""
+        flagged = None if everyone else self._flagged(request)
+        if flagged is not None:
+            return Begun(flagged.scores, flagged, "", {})
         scores, stopped = self._score_offline(request, everyone=everyone)
         if not self._judges or (stopped and not everyone):
             return Begun(scores, self._offline_verdict(request, scores, stopped), "", {})
@@ -135,6 +150,16 @@ class Cascade:
             content=begun.content,
         )
 
+    def _flagged(self, request: Request) -> Verdict | None:
+        """The verdict of the guard: no machine's word would be enough."""
+        if self._guard is None:
+            return None
+        said = self._guard.evaluate(request)
+        if said.score is None or said.score < GUARDED:
+            return None
+        state = EvaluationState.UNSCORED
+        return self._verdict(request, (said,), 0, state=state, edges=self._guard.edges, why=INJECTION, content="")
+
     async def _ask(self, step: Step, request: Request, begun: Begun) -> Outcome:
         judge = step.evaluator
         known = begun.cached.get(judge.content_hash)
@@ -168,7 +193,7 @@ class Cascade:
             return "sure"
         if (step.stop_below is None and step.stop_above is None) or self.calibration is None:
             return ""
-        p = self.calibration.probability(step.evaluator.content_hash, request.intent, score.score)
+        p = self.calibration.probability(score.content_hash, request.intent, score.score)
         if p is None:
             return ""
         below = step.stop_below is not None and p <= step.stop_below
@@ -205,7 +230,7 @@ class Cascade:
             scores,
             place,
             state=EvaluationState.JUDGED if judged else EvaluationState.UNSCORED,
-            edges=next(s.evaluator.edges for s in steps if s.evaluator.content_hash == scores[place].content_hash),
+            edges=next(s.evaluator.edges for s in steps if s.evaluator.name == scores[place].evaluator),
             why="budget spent",
             content=begun.content,
         )

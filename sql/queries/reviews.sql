@@ -2,6 +2,10 @@
 SELECT intent, event_day, count(*) AS cases FROM review_queue
 WHERE indicator = :indicator AND intent IN :intents AND event_day >= :since GROUP BY intent, event_day
 
+-- name: queued_of_days_for
+SELECT intent, event_day, count(*) AS cases FROM review_queue
+WHERE indicator = :indicator AND why = :why AND intent IN :intents AND event_day >= :since GROUP BY intent, event_day
+
 -- name: insert_review_case
 INSERT INTO review_queue (request_id, indicator, intent, deployment, why, pi, priority, event_day, queued_at, due_at,
     state)
@@ -19,7 +23,7 @@ UPDATE review_queue SET state = :state, labelled_at = :labelled_at, leased_by = 
 WHERE request_id = :request_id AND indicator = :indicator
 
 -- name: raise_cases
-UPDATE review_queue SET priority = priority + :step, why = :why
+UPDATE review_queue SET priority = priority + :step, why = CASE WHEN why = 'injection' THEN why ELSE :why END
 WHERE indicator = :indicator AND state = 'queued' AND request_id IN
     (SELECT o.request_id FROM outcomes o WHERE o.test_key = :test_key AND o.reviewed = 1)
 

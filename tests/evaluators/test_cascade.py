@@ -5,6 +5,7 @@ import pickle
 import pytest
 
 from evaluators.heuristics import Overlap
+from evaluators.injection import Injection
 from evaluators.rubric import load_rubric
 from evaluators.rules import Rules
 from tests.evaluators.requests import REFUNDS, cascade_of, request_of
@@ -68,6 +69,7 @@ def test_artifacts_name_everything_that_verdicts_rest_on() -> None:
     (judge,) = cascade_of(NAMES, JUDGE).judges
     rubric = load_rubric("hallucination@1.0.0")
     assert cascade_of(NAMES, JUDGE).artifacts() == (
+        ("evaluator", "injection", "1.0.0", Injection.content_hash),
         ("evaluator", "rules", "1.0.0", Rules.content_hash),
         ("evaluator", "overlap", "1.0.0", Overlap.content_hash),
         ("evaluator", "judge", judge.version, judge.content_hash),

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from evaluators.cascade import INJECTION
 from tidegauge.domain import (
     DAY,
     HOUR,
@@ -30,6 +31,10 @@ from tidegauge.storage.store import Row, Transaction
 
 OLDEST_DAYS = 28
 """Event days further behind the newest one of their intent are not routed."""
+
+WANTED = "evidence_wanted"
+SUSPICIOUS_SHARE = 0.5
+"""Of a day's label budget that goes, with certainty, to samples that speak to the judge."""
 
 SURGE = 4
 """A day's queue never gets more than this many times the label budget."""
@@ -118,6 +123,7 @@ class _Writer:
         self._tx, self._routing, self._keys, self._now = tx, routing, keys, now
         first_day = min(row["timestamp"] for row in samples) // DAY
         self._queued = reviews.queued_by_day(tx, [row["intent"] for row in samples], first_day)
+        self._suspicious = reviews.queued_by_day(tx, [row["intent"] for row in samples], first_day, why=INJECTION)
         self._additions = Additions()
         self._outcomes: list[Row] = []
         self._cases: list[Row] = []
@@ -161,25 +167,31 @@ class _Writer:
             flagged=int(bool(verdict.scores) and verdict.decisive.label == "hallucinated"),
         )
         if reviewed:
-            self._queue(sample, policy, key.escalated == 1, f, pi)
+            self._queue(sample, policy, INJECTION if verdict.why == INJECTION else _why(policy, key, pi), f, pi)
 
     def _pi(self, sample: Row, verdict: Verdict, policy: Policy, evaluator: str) -> float:
         # How full the day's queue is was known before this item's coin: pi stays fixed in advance.
-        queued = self._queued.get((sample["intent"], sample["timestamp"] // DAY), 0)
-        return 0.0 if queued >= SURGE * policy.labels_per_day else policy.pi_of(evaluator, verdict.bin)
+        place = (sample["intent"], sample["timestamp"] // DAY)
+        if self._queued.get(place, 0) >= SURGE * policy.labels_per_day:
+            return 0.0
+        few = self._suspicious.get(place, 0) < SUSPICIOUS_SHARE * policy.labels_per_day
+        if verdict.why == INJECTION and few:
+            return 1.0
+        return policy.pi_of(evaluator, verdict.bin)
 
-    def _queue(self, sample: Row, policy: Policy, wanted: bool, f: float, pi: float) -> None:
+    def _queue(self, sample: Row, policy: Policy, why: str, f: float, pi: float) -> None:
         day = sample["timestamp"] // DAY
         self._queued[sample["intent"], day] = self._queued.get((sample["intent"], day), 0) + 1
-        why = "low_confidence" if pi > AUDIT_SHARE * policy.r else "audit"
-        urgent = (_FIRST if wanted else 0.0) + (_HIGH_RISK if policy.risk == "high" else 0.0)
+        if why == INJECTION:
+            self._suspicious[sample["intent"], day] = self._suspicious.get((sample["intent"], day), 0) + 1
+        urgent = (_FIRST if why == WANTED else 0.0) + (_HIGH_RISK if policy.risk == "high" else 0.0)
         self._cases.append(
             {
                 "request_id": sample["request_id"],
                 "indicator": policy.indicator,
                 "intent": sample["intent"],
                 "deployment": sample["deployment"],
-                "why": "evidence_wanted" if wanted else why,
+                "why": why,
                 "pi": pi,
                 "priority": f + urgent,
                 "event_day": day,
@@ -192,3 +204,10 @@ class _Writer:
         self._tx.many("insert_outcome", self._outcomes)
         reviews.queue(self._tx, self._cases)
         return self._additions.write(self._tx)
+
+
+def _why(policy: Policy, key: TestKey, pi: float) -> str:
+    """Why a sample is reviewed."""
+    if key.escalated == 1:
+        return WANTED
+    return "low_confidence" if pi > AUDIT_SHARE * policy.r else "audit"

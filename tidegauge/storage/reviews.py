@@ -51,10 +51,11 @@ def newest_opinions(
 
 
 def queued_by_day(
-    tx: Transaction, intents: Sequence[str], since: int, indicator: str = HALLUCINATION
+    tx: Transaction, intents: Sequence[str], since: int, indicator: str = HALLUCINATION, why: str | None = None
 ) -> dict[tuple[str, int], int]:
-    """Cases ever queued, by intent and event day."""
-    rows = tx.rows_in("queued_of_days", "intents", sorted(set(intents)), since=since, indicator=indicator)
+    """Cases ever queued, by intent and event day; of one reason where it is given."""
+    given = {"since": since, "indicator": indicator, **({"why": why} if why else {})}
+    rows = tx.rows_in("queued_of_days_for" if why else "queued_of_days", "intents", sorted(set(intents)), **given)
     return {(row["intent"], row["event_day"]): int(row["cases"]) for row in rows}
 
 
