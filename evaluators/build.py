@@ -10,6 +10,7 @@ from evaluators.heuristics import Overlap
 from evaluators.injection import Injection
 from evaluators.judge import Judge
 from evaluators.panel import Panel, Repeated
+from evaluators.plugins import own_evaluators
 from evaluators.rubric import load_rubric
 from evaluators.rules import Rules
 from tidegauge.config import Config, JudgeSection
@@ -34,13 +35,14 @@ class Services(Value, frozen=True, kw_only=True):
 def build_cascade(config: Config, services: Services | None = None) -> Cascade:
     """The steps that a configuration names. Judges take part where they have an endpoint. Raises ConfigError."""
     services = services or Services()
+    makers: Mapping[str, Callable[[], OfflineEvaluator]] = {**OFFLINE, **own_evaluators(config)}
     offline: list[Step] = []
     judges: list[Step] = []
     for wanted in config.evaluation.steps:
-        if wanted.name in OFFLINE:
+        if wanted.name in makers:
             if judges:
                 raise ConfigError(f"evaluation.evaluators: {wanted.name} stands behind a judge, which is dearer")
-            evaluator: OfflineEvaluator | AskingEvaluator = OFFLINE[wanted.name]()
+            evaluator: OfflineEvaluator | AskingEvaluator = makers[wanted.name]()
             kept = offline
         else:
             section = judge_section(config, wanted.name)

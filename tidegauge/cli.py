@@ -63,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
     shared = _Parser(add_help=False)
     _global_flags(shared, argparse.SUPPRESS)
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (_setup, _job, _results, _incidents, _sampling, _review, _judge, _files, _demo):
+    for add in (_setup, _job, _results, _incidents, _sampling, _review, _judge, _evaluator, _files, _demo):
         add(commands, shared)
     return top
 
@@ -152,6 +152,14 @@ def _judge(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None
         inner.add("report", "agreement with reviewers, and calibration, per judge and intent", "judge", "report")
     )
     report.add_argument("--plots", type=Path, metavar="DIR", help="reliability diagrams as PNG")
+
+
+def _evaluator(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:
+    evaluator = commands.add_parser("evaluator", help="evaluators of your own", parents=[shared])
+    inner = _Commands(evaluator.add_subparsers(title="actions", metavar="ACTION", required=True), shared)
+    inner.add("new", "write a module to start from", "evaluator", "new").add_argument("name", metavar="NAME")
+    _json(inner.add("list", "shipped ones and your own", "evaluator", "known"))
+    inner.add("test", "run the contract suite on one", "evaluator", "test").add_argument("name", metavar="NAME")
 
 
 def _files(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:
