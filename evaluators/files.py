@@ -4,8 +4,9 @@ In: JSON lines {id, intent?, question?, contexts, response}, plain or .gz. Out: 
 order of the input, {id, score, label, confidence, reason, evaluator, version}. Every evaluator sees every line.
 """
 
+import difflib
 import gzip
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any, BinaryIO, NamedTuple, cast
 import msgspec
 
 from evaluators.cascade import Cascade
-from evaluators.quality import auroc, balanced_accuracy, kappa
+from evaluators.quality import Judged, quality
 from evaluators.window import JudgeWindow
 from tidegauge.domain import Context, Deployment, Request, Score, Verdict
 from tidegauge.errors import UsageError
@@ -39,17 +40,39 @@ class _Line(msgspec.Struct):
 class _Read(NamedTuple):
     id: str | int
     truth: bool | None
+    intent: str
+    source: str
 
 
-def evaluate_file(source: Path, out: Path, cascade: Cascade, labels_field: str | None = None) -> dict[str, Any]:
+class Report(NamedTuple):
+    """What came of a file. `summary` is what is printed; the rest is for reports in other forms."""
+
+    summary: dict[str, Any]
+    verdicts: list["LineVerdict"]
+    scored: dict[str, list[Judged]]
+    """By evaluator: lines with a score and a truth."""
+
+
+class LineVerdict(NamedTuple):
+    """What the deciding evaluator says of a line."""
+
+    id: str | int
+    label: str | None
+    score: float | None
+    reason: str
+
+
+def evaluate_file(source: Path, out: Path, cascade: Cascade, labels_field: str | None = None) -> Report:
     """Evaluates a file; what was read, what was wrong with it, and with labels the quality of each evaluator.
 
-    Returns {lines, evaluated, bad, problems: [{line, reason}] (the first 20), quality: {evaluator: {labelled, scored,
-    auroc, balanced_accuracy, kappa}}}. Blank lines are no lines. Raises UsageError where a file cannot be used.
+    The summary is {lines, evaluated, bad, problems: [{line, reason}] (the first 20), unscored, faithful (share of the
+    scored lines by the deciding evaluator), quality: {evaluator: {labelled, scored, and the measures of
+    `evaluators.quality`, by_intent, by_source}}}. Blank lines are no lines. Raises UsageError where a file cannot be
+    used, or has no line with the field of the labels.
     """
     if out.exists() and source.exists() and out.samefile(source):
         raise UsageError(f"{out}: the output would overwrite the input; name another file")
-    report = _Report(labels_field)
+    report = _Collector(labels_field)
     read: dict[int, _Read] = {}
     with ExitStack() as stack:
         try:
@@ -67,12 +90,15 @@ def evaluate_file(source: Path, out: Path, cascade: Cascade, labels_field: str |
     return report.result()
 
 
-class _Report:
+class _Collector:
     def __init__(self, labels_field: str | None) -> None:
         self.labels_field = labels_field
         self.lines = self.evaluated = self.bad = 0
         self.problems: list[dict[str, Any]] = []
-        self._rows: dict[str, list[tuple[Score, bool]]] = defaultdict(list)
+        self.fields: set[str] = set()
+        self._verdicts: list[LineVerdict] = []
+        self._labelled: Counter[str] = Counter()
+        self._rows: dict[str, list[tuple[Judged, _Read]]] = defaultdict(list)
 
     def add_problem(self, line: int, reason: str) -> None:
         self.bad += 1
@@ -81,23 +107,49 @@ class _Report:
 
     def add(self, entry: _Read, verdict: Verdict) -> None:
         self.evaluated += 1
-        if entry.truth is not None:
-            for score in verdict.scores:
-                self._rows[score.evaluator].append((score, entry.truth))
+        decisive = verdict.decisive
+        self._verdicts.append(LineVerdict(entry.id, decisive.label, decisive.score, decisive.reason))
+        if entry.truth is None:
+            return
+        for score in verdict.scores:
+            self._labelled[score.evaluator] += 1
+            if score.score is not None:
+                judged = Judged(score.score, score.label == "hallucinated", entry.truth)
+                self._rows[score.evaluator].append((judged, entry))
 
-    def result(self) -> dict[str, Any]:
-        quality = {name: _quality(rows) for name, rows in self._rows.items()}
-        return {
+    def result(self) -> Report:
+        if self.labels_field and self.evaluated and self.labels_field not in self.fields:
+            near = difflib.get_close_matches(self.labels_field, sorted(self.fields), n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(self.fields))}"
+            raise UsageError(f"--labels {self.labels_field}: no line has that field; {hint}")
+        scored = [v for v in self._verdicts if v.score is not None]
+        summary = {
             "lines": self.lines,
             "evaluated": self.evaluated,
             "bad": self.bad,
             "problems": self.problems,
-            "quality": quality,
+            "unscored": len(self._verdicts) - len(scored),
+            "faithful": sum(v.label == "faithful" for v in scored) / len(scored) if scored else None,
+            "quality": {name: self._quality(name) for name in self._labelled},
         }
+        return Report(summary, self._verdicts, {name: [j for j, _ in rows] for name, rows in self._rows.items()})
+
+    def _quality(self, name: str) -> dict[str, Any]:
+        rows = self._rows[name]
+        found = {"labelled": self._labelled[name], "scored": len(rows), **quality([judged for judged, _ in rows])}
+        for part in ("intent", "source"):
+            groups: dict[str, list[Judged]] = defaultdict(list)
+            for judged, entry in rows:
+                groups[getattr(entry, part)].append(judged)
+            if any(groups):
+                found[f"by_{part}"] = {
+                    group: {"scored": len(members), **quality(members)} for group, members in sorted(groups.items())
+                }
+        return found
 
 
 def _verdicts(
-    lines: Iterable[bytes], window: JudgeWindow, report: _Report, read: dict[int, _Read]
+    lines: Iterable[bytes], window: JudgeWindow, report: _Collector, read: dict[int, _Read]
 ) -> Iterator[Verdict]:
     """Verdicts as they are reached, with running numbers instead of request ids."""
     for number, data in enumerate(lines, start=1):
@@ -105,7 +157,7 @@ def _verdicts(
             continue
         report.lines += 1
         try:
-            request, entry = _request(data, report.lines - report.bad - 1, report.labels_field)
+            request, entry = _request(data, report.lines - report.bad - 1, report)
         except ValueError as error:
             report.add_problem(number, str(error).splitlines()[0])
             continue
@@ -125,7 +177,7 @@ def _in_order(verdicts: Iterable[Verdict]) -> Iterator[Verdict]:
             expected += 1
 
 
-def _request(data: bytes, number: int, labels_field: str | None) -> tuple[Request, _Read]:
+def _request(data: bytes, number: int, report: _Collector) -> tuple[Request, _Read]:
     """The request of a line. Raises ValueError where it is none."""
     try:
         value = msgspec.json.decode(data)
@@ -141,7 +193,9 @@ def _request(data: bytes, number: int, labels_field: str | None) -> tuple[Reques
         contexts=tuple(Context(text=c if isinstance(c, str) else c.text) for c in line.contexts or ()),
         response=line.response,
     )
-    return request, _Read(line.id, _truth(value.get(labels_field)) if labels_field else None)
+    report.fields |= value.keys()
+    truth = _truth(value.get(report.labels_field)) if report.labels_field else None
+    return request, _Read(line.id, truth, request.intent, str(value.get("source") or ""))
 
 
 def _truth(value: object) -> bool | None:
@@ -158,19 +212,6 @@ def _shown(identity: str | int, score: Score) -> dict[str, Any]:
         "reason": score.reason,
         "evaluator": score.evaluator,
         "version": score.version,
-    }
-
-
-def _quality(rows: list[tuple[Score, bool]]) -> dict[str, Any]:
-    scored = [(s.score, s.label == "hallucinated", truth) for s, truth in rows if s.score is not None]
-    truths = [truth for _, _, truth in scored]
-    labels = [label for _, label, _ in scored]
-    return {
-        "labelled": len(rows),
-        "scored": len(scored),
-        "auroc": auroc([score for score, _, _ in scored], truths),
-        "balanced_accuracy": balanced_accuracy(labels, truths),
-        "kappa": kappa(labels, truths),
     }
 
 

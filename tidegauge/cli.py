@@ -167,6 +167,15 @@ def _files(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None
     evaluate.add_argument("file", type=Path, metavar="FILE")
     evaluate.add_argument("--out", type=Path, required=True, metavar="FILE")
     evaluate.add_argument("--labels", metavar="FIELD", help="field with the truth, to report quality against")
+    evaluate.add_argument("--report", type=Path, metavar="DIR", help="report.html with plots")
+    evaluate.add_argument("--junit", type=Path, metavar="FILE", help="results as JUnit XML, for CI")
+    evaluate.add_argument(
+        "--fail-under",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="exit 1 below it: faithful, or EVALUATOR.auroc, .balanced_accuracy, .f1, .kappa; repeatable",
+    )
 
 
 def _demo(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:

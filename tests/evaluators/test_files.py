@@ -39,7 +39,12 @@ def test_a_line_per_id_and_evaluator_in_the_order_of_the_input(tmp_path: Path) -
     rows = read(out)
     assert [(r["id"], r["evaluator"]) for r in rows] == [(r["id"], e) for r in ROWS for e in ("rules", "overlap")]
     assert set(rows[0]) == {"id", "score", "label", "confidence", "reason", "evaluator", "version"}
-    assert (report["lines"], report["evaluated"], report["bad"], report["quality"]) == (4, 4, 0, {})
+    assert (report.summary["lines"], report.summary["evaluated"], report.summary["bad"], report.summary["quality"]) == (
+        4,
+        4,
+        0,
+        {},
+    )
 
 
 def test_bad_lines_are_counted_and_the_rest_is_evaluated(tmp_path: Path) -> None:
@@ -47,17 +52,17 @@ def test_bad_lines_are_counted_and_the_rest_is_evaluated(tmp_path: Path) -> None
     source = write(tmp_path / "in.jsonl", ROWS[0], *bad, b"", b"   ", ROWS[1])
     out = tmp_path / "out.jsonl"
     report = evaluate_file(source, out, OFFLINE)
-    assert (report["lines"], report["evaluated"], report["bad"]) == (8, 2, 6)
-    assert [p["line"] for p in report["problems"]] == [2, 3, 4, 5, 6, 7]
+    assert (report.summary["lines"], report.summary["evaluated"], report.summary["bad"]) == (8, 2, 6)
+    assert [p["line"] for p in report.summary["problems"]] == [2, 3, 4, 5, 6, 7]
     assert [r["id"] for r in read(out)] == ["a", "a", 2, 2]
 
 
 def test_labels_give_the_quality_of_each_evaluator(tmp_path: Path) -> None:
     report = evaluate_file(write(tmp_path / "in.jsonl", *ROWS), tmp_path / "out", OFFLINE, "bad")
-    perfect = {"labelled": 3, "scored": 2, "auroc": 1.0, "balanced_accuracy": 1.0, "kappa": 1.0}
-    assert report["quality"]["overlap"] == perfect
-    assert report["quality"]["rules"]["scored"] == 0
-    assert report["quality"]["rules"]["auroc"] is None
+    perfect = {"labelled": 3, "scored": 2, "auroc": 1.0, "balanced_accuracy": 1.0, "f1": 1.0, "kappa": 1.0}
+    assert perfect.items() <= report.summary["quality"]["overlap"].items()
+    assert report.summary["quality"]["rules"]["scored"] == 0
+    assert report.summary["quality"]["rules"]["auroc"] is None
 
 
 def test_the_judge_answers_out_of_order_and_the_output_keeps_it(tmp_path: Path) -> None:
@@ -69,10 +74,16 @@ def test_the_judge_answers_out_of_order_and_the_output_keeps_it(tmp_path: Path) 
     assert [r["id"] for r in read(out)] == [n for n in range(40) for _ in range(3)]
 
 
+def test_labels_that_no_line_has_are_a_usage_error(tmp_path: Path) -> None:
+    source = write(tmp_path / "in.jsonl", *ROWS)
+    with pytest.raises(UsageError, match="did you mean bad"):
+        evaluate_file(source, tmp_path / "out", OFFLINE, "bda")
+
+
 def test_compressed_input_is_read(tmp_path: Path) -> None:
     source = tmp_path / "in.jsonl.gz"
     source.write_bytes(gzip.compress(json.dumps(ROWS[0]).encode()))
-    assert evaluate_file(source, tmp_path / "out", OFFLINE)["evaluated"] == 1
+    assert evaluate_file(source, tmp_path / "out", OFFLINE).summary["evaluated"] == 1
 
 
 def test_files_that_cannot_be_used_are_usage_errors(tmp_path: Path) -> None:

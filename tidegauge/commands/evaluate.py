@@ -8,16 +8,25 @@ from tidegauge.config import Config
 
 
 def run(context: Context) -> int:
+    from evaluators import report as reports
     from evaluators.build import build_cascade
     from evaluators.files import evaluate_file
 
-    args, config = context.args, _config(context)
-    cascade = build_cascade(config)
-    report = evaluate_file(args.file, args.out, cascade, args.labels)
-    if args.labels or report["bad"]:
-        print_json(report)
+    args = context.args
+    thresholds = [reports.threshold(text) for text in args.fail_under]
+    report = evaluate_file(args.file, args.out, build_cascade(_config(context)), args.labels)
+    outcomes = reports.outcomes(thresholds, report)
+    if args.labels or report.summary["bad"]:
+        print_json(report.summary)
     note(f"wrote {args.out}")
-    return 0
+    if args.report:
+        note(f"wrote {reports.write_html(args.report, report, args.file.name)}")
+    if args.junit:
+        reports.write_junit(args.junit, report, outcomes)
+        note(f"wrote {args.junit}")
+    for outcome in outcomes:
+        note(f"{'FAILED' if outcome.failed else 'passed'}: {outcome.text}")
+    return 1 if any(outcome.failed for outcome in outcomes) else 0
 
 
 def _config(context: Context) -> Config:
