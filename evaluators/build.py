@@ -14,7 +14,7 @@ from evaluators.plugins import own_evaluators
 from evaluators.rubric import load_rubric
 from evaluators.rules import Rules
 from tidegauge.config import Config, JudgeSection
-from tidegauge.domain import Calibration, CapabilityMemory, Spending, Value, VerdictCache
+from tidegauge.domain import HALLUCINATION, Calibration, CapabilityMemory, Spending, Value, VerdictCache
 from tidegauge.errors import ConfigError
 from tidegauge.prices import Prices
 
@@ -49,6 +49,7 @@ def build_cascade(config: Config, services: Services | None = None) -> Cascade:
             if not section.on:
                 continue
             evaluator, kept = build_judge(config, wanted.name, services), judges
+            _measures_hallucination(evaluator)
         kept.append(Step(evaluator=evaluator, stop_below=wanted.stop_below, stop_above=wanted.stop_above))
     if not offline:
         raise ConfigError(f"evaluation.evaluators: name at least one of {', '.join(OFFLINE)}")
@@ -85,3 +86,12 @@ def build_judge(config: Config, name: str, services: Services | None = None) -> 
         memory=services.memory,
     )
     return judge if section.votes == 1 else Repeated(judge, section.votes, (section.uncertain[0], section.uncertain[1]))
+
+
+def _measures_hallucination(judge: AskingEvaluator) -> None:
+    for rubric in getattr(judge, "rubrics", ()):
+        if rubric.indicator != HALLUCINATION:
+            raise ConfigError(
+                f"{judge.name}.rubric: {rubric.reference} measures {rubric.indicator}, not {HALLUCINATION}; "
+                "it may be used with `tidegauge rejudge`"
+            )

@@ -52,8 +52,14 @@ class Endpoint:
     """Between `open` and `close`, in one event loop. `counts` says what happened, for the log."""
 
     def __init__(
-        self, section: EndpointSection, judge: JudgeSection, key: str, memory: CapabilityMemory | None
+        self,
+        section: EndpointSection,
+        judge: JudgeSection,
+        key: str,
+        memory: CapabilityMemory | None,
+        least_format: str = "text",
     ) -> None:
+        """`least_format`: the rung of the ladder below which the endpoint is of no use."""
         self.section = section
         self.host = urlsplit(section.base_url).netloc.rpartition("@")[2]
         self.concurrency = Concurrency(judge.concurrency, time.monotonic)
@@ -65,6 +71,7 @@ class Endpoint:
         self._timeout = judge.timeout_seconds
         self._max_tokens = judge.max_output_tokens
         self._memory = memory
+        self._least_format = least_format
         self._url = section.base_url.rstrip("/") + "/chat/completions"
         self._headers = {"content-type": "application/json", "authorization": f"Bearer {key or 'none'}"}
         self._known = dict(UP_TO_DATE)
@@ -140,7 +147,7 @@ class Endpoint:
         """Gives up one option, the one that the refusal names or else the most demanding; whether any was left."""
         for option in self._suspects(refusal.lower()):
             known = self._known[option]
-            if option == "format" and known in _LADDER:
+            if option == "format" and known in _LADDER and known != self._least_format:
                 self._known["format"] = _LADDER[known]
             elif option == "limit" and known in _LIMITS:
                 self._known["limit"] = _LIMITS[known]

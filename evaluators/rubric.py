@@ -4,9 +4,11 @@ A rubric is loaded by ``name@version``. Its content hash is over the canonical J
 of keys and line breaks of the file do not count, while any change of a word does.
 """
 
+import difflib
 import importlib.resources
 import re
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,7 +16,7 @@ import msgspec
 import yaml
 
 from evaluators.base import content_hash
-from tidegauge.errors import ConfigError
+from tidegauge.errors import ArtifactChanged, ConfigError
 
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 Field = Literal["question", "contexts", "response"]
@@ -63,7 +65,9 @@ class Change(Part, frozen=True, kw_only=True):
     text: Text
 
 
-class Rubric(Part, frozen=True, kw_only=True):
+class Rubric(Part, frozen=True, kw_only=True, omit_defaults=True):
+    """What has a default is no part of the canonical form while it has it, so that new fields change no old hash."""
+
     name: Text
     version: Text
     indicator: Text
@@ -72,6 +76,8 @@ class Rubric(Part, frozen=True, kw_only=True):
     criteria: Annotated[tuple[Text, ...], msgspec.Meta(min_length=1)]
     examples: tuple[Example, ...] = ()
     fields: Annotated[tuple[Field, ...], msgspec.Meta(min_length=1)]
+    capability: Literal["json_schema", "json_object", "text"] = "text"
+    """The least that an endpoint must be able to be held to for its answers to count."""
     response: dict[str, Any]
     """JSON Schema of the judge's answer."""
     score: dict[str, Literal["confidence", "1 - confidence"]]
@@ -92,29 +98,70 @@ class Rubric(Part, frozen=True, kw_only=True):
 
 
 def load_rubric(reference: str, folder: Path | None = None) -> Rubric:
-    """The rubric ``name@version``: of the user's folder, else as shipped. Raises ConfigError."""
+    """The rubric ``name@version``: of the user's folder, else as shipped. Raises ConfigError, ArtifactChanged."""
+    data, shown, shipped = rubric_text(reference, folder)
+    rubric = parse_rubric(data, shown, reference)
+    released = _released().get(reference) if shipped else None
+    if released is not None and released != rubric.content_hash:
+        raise ArtifactChanged(
+            f"rubric {reference}: its text changed after its release ({released} released, {rubric.content_hash} "
+            "here): release it under a new version"
+        )
+    return rubric
+
+
+def rubric_text(reference: str, folder: Path | None = None) -> tuple[bytes, str, bool]:
+    """The file of a rubric: its bytes, how it is called, and whether it is a shipped one. Raises ConfigError."""
     match = _REFERENCE.fullmatch(reference)
     if not match:
         raise ConfigError(f"rubric {reference!r}: write NAME@VERSION, for example hallucination@1.0.0")
     name, version = match.groups()
     own = folder / name / f"{version}.yaml" if folder else None
     if own is not None and own.is_file():
-        return parse_rubric(own.read_bytes(), str(own), reference)
+        return own.read_bytes(), str(own), False
     file = importlib.resources.files("rubrics").joinpath(name, f"{version}.yaml")
     if not file.is_file():
-        raise ConfigError(f"rubric {reference}: there is no such rubric; there are {', '.join(rubrics()) or 'none'}")
-    return parse_rubric(file.read_bytes(), f"rubrics/{name}/{version}.yaml", reference)
+        known = rubrics(folder)
+        near = difflib.get_close_matches(reference, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+        raise ConfigError(f"rubric {reference}: there is no such rubric; {hint}")
+    return file.read_bytes(), f"rubrics/{name}/{version}.yaml", True
 
 
-def rubrics() -> list[str]:
-    """References of all shipped rubrics, sorted."""
-    folders = [d for d in importlib.resources.files("rubrics").iterdir() if d.is_dir() and not d.name.startswith("_")]
-    return sorted(
-        f"{folder.name}@{file.name.removesuffix('.yaml')}"
-        for folder in folders
-        for file in folder.iterdir()
-        if file.name.endswith(".yaml")
-    )
+def rubrics(folder: Path | None = None) -> list[str]:
+    """References of the shipped rubrics and of those of a folder, by name, then by version."""
+    places = [importlib.resources.files("rubrics"), *([folder] if folder and folder.is_dir() else [])]
+    found = {
+        f"{name.name}@{file.name.removesuffix('.yaml')}"
+        for place in places
+        for name in place.iterdir()
+        if name.is_dir() and not name.name.startswith("_")
+        for file in name.iterdir()
+        if _REFERENCE.fullmatch(f"{name.name}@{file.name.removesuffix('.yaml')}") and file.name.endswith(".yaml")
+    }
+    return sorted(found, key=_order)
+
+
+def previous(reference: str, folder: Path | None = None) -> str | None:
+    """The newest version of a rubric that is older than this one."""
+    older = [
+        r
+        for r in rubrics(folder)
+        if r.split("@")[0] == reference.split("@", maxsplit=1)[0] and _order(r) < _order(reference)
+    ]
+    return older[-1] if older else None
+
+
+def _order(reference: str) -> tuple[str, tuple[int, ...]]:
+    name, _, version = reference.partition("@")
+    return name, tuple(map(int, version.split(".")))
+
+
+@cache
+def _released() -> dict[str, str]:
+    """Content hashes of the shipped rubrics, as they were released."""
+    text = importlib.resources.files("rubrics").joinpath("released.json").read_bytes()
+    return msgspec.json.decode(text, type=dict[str, str])
 
 
 def parse_rubric(data: bytes, shown: str, reference: str | None = None) -> Rubric:
