@@ -4,6 +4,8 @@ import difflib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import msgspec
+
 from evaluators.base import AskingEvaluator, OfflineEvaluator
 from evaluators.cascade import Cascade, Step
 from evaluators.heuristics import Overlap
@@ -86,6 +88,17 @@ def build_judge(config: Config, name: str, services: Services | None = None) -> 
         memory=services.memory,
     )
     return judge if section.votes == 1 else Repeated(judge, section.votes, (section.uncertain[0], section.uncertain[1]))
+
+
+def with_rubric(config: Config, name: str, rubric: str) -> Config:
+    """The configuration with a judge, or every member of a panel, held to another rubric."""
+    section = judge_section(config, name)
+    for member in section.panel:
+        config = with_rubric(config, member, rubric)
+    changed = msgspec.structs.replace(section, rubric=rubric)
+    if name == "judge":
+        return msgspec.structs.replace(config, judge=changed)
+    return msgspec.structs.replace(config, judges={**config.judges, name: changed})
 
 
 def _measures_hallucination(judge: AskingEvaluator) -> None:

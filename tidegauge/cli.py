@@ -63,7 +63,20 @@ def parser() -> argparse.ArgumentParser:
     shared = _Parser(add_help=False)
     _global_flags(shared, argparse.SUPPRESS)
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (_setup, _job, _results, _incidents, _sampling, _review, _judge, _evaluator, _files, _demo):
+    for add in (
+        _setup,
+        _job,
+        _results,
+        _incidents,
+        _sampling,
+        _review,
+        _judge,
+        _rubric,
+        _gold,
+        _evaluator,
+        _files,
+        _demo,
+    ):
         add(commands, shared)
     return top
 
@@ -152,6 +165,45 @@ def _judge(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None
         inner.add("report", "agreement with reviewers, and calibration, per judge and intent", "judge", "report")
     )
     report.add_argument("--plots", type=Path, metavar="DIR", help="reliability diagrams as PNG")
+
+
+def _rubric(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:
+    rubric = commands.add_parser("rubric", help="what judges are asked: versions, releases", parents=[shared])
+    inner = _Commands(rubric.add_subparsers(title="actions", metavar="ACTION", required=True), shared)
+    _json(inner.add("list", "shipped ones and your own", "rubric", "known"))
+    lint = inner.add("lint", "read files and say what is wrong", "rubric", "lint")
+    lint.add_argument("files", type=Path, nargs="+", metavar="FILE")
+    display = inner.add("show", "the text of one", "rubric", "display")
+    display.add_argument("rubric", metavar="NAME@VERSION")
+    display.add_argument("--prompt", action="store_true", help="what the judge reads instead")
+    compare = inner.add("diff", "what changed between two", "rubric", "compare")
+    compare.add_argument("old", metavar="NAME@VERSION")
+    compare.add_argument("new", metavar="NAME@VERSION")
+    new = inner.add("new", "begin the next version, or another rubric", "rubric", "new")
+    new.add_argument("name", metavar="NAME")
+    new.add_argument("--from", dest="origin", metavar="NAME@VERSION", help="what to begin from")
+    release = _json(
+        inner.add("release", "compare with people and the older version, then fix the text", "rubric", "release")
+    )
+    release.add_argument("rubric", metavar="NAME@VERSION")
+    release.add_argument("--judge", default="judge", metavar="NAME", help="which configured judge is asked")
+    release.add_argument("--gold", type=Path, metavar="FILE", help="labelled cases; default: those of the store")
+
+
+def _gold(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:
+    gold = commands.add_parser("gold", help="cases with known labels, to measure judges by", parents=[shared])
+    inner = _Commands(gold.add_subparsers(title="actions", metavar="ACTION", required=True), shared)
+    add = inner.add("add", "labels in: {request_id or response, hallucinated, reviewer} a line", "gold", "add")
+    add.add_argument("file", type=Path, metavar="FILE")
+    _json(inner.add("list", "the cases, and whether two reviewers agree", "gold", "known"))
+    again = _json(_Commands(commands, shared).add("rejudge", "stored samples by another judge or rubric", "rejudge"))
+    again.add_argument("--since", required=True, metavar="TIME", help="RFC 3339, event time")
+    again.add_argument("--until", metavar="TIME", help="default: now")
+    again.add_argument("--rubric", metavar="NAME@VERSION", help="default: the judge's")
+    again.add_argument("--judge", default="judge", metavar="NAME")
+    again.add_argument("--intent", default="", metavar="NAME", help="default: all")
+    again.add_argument("--limit", type=int, metavar="N", help="samples at most")
+    again.add_argument("--run", metavar="ID", help="go on with an earlier run")
 
 
 def _evaluator(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:

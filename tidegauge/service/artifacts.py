@@ -4,7 +4,7 @@ from typing import Protocol
 
 from tidegauge.domain import Micros
 from tidegauge.errors import ArtifactChanged
-from tidegauge.storage.store import Store
+from tidegauge.storage.store import Store, Transaction
 
 
 class Artifact(Protocol):
@@ -22,11 +22,15 @@ def register(store: Store, artifacts: tuple[Artifact, ...], now: Micros) -> None
     """Remembers what verdicts rest on. Raises ArtifactChanged, with both hashes."""
     with store.write() as tx:
         for a in artifacts:
-            key = {"kind": a.kind, "name": a.name, "version": a.version}
-            tx.run("register_artifact", **key, content_hash=a.content_hash, now=now)
-            kept = tx.value("artifact_hash", **key)
-            if kept != a.content_hash:
-                raise ArtifactChanged(
-                    f"{a.kind} {a.name}@{a.version}: its content changed under the same version "
-                    f"({kept} in the store, {a.content_hash} here): release it under a new version"
-                )
+            keep(tx, a.kind, a.name, a.version, a.content_hash, now)
+
+
+def keep(tx: Transaction, kind: str, name: str, version: str, content_hash: str, now: Micros) -> None:
+    """Remembers one artifact. Raises ArtifactChanged."""
+    tx.run("register_artifact", kind=kind, name=name, version=version, content_hash=content_hash, now=now)
+    kept = tx.value("artifact_hash", kind=kind, name=name, version=version)
+    if kept != content_hash:
+        raise ArtifactChanged(
+            f"{kind} {name}@{version}: its content changed under the same version "
+            f"({kept} in the store, {content_hash} here): release it under a new version"
+        )
