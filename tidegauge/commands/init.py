@@ -31,12 +31,14 @@ owners: {}
 
 evaluation:
   evaluators: [rules, overlap, judge]  # cheap to dear; without a judge the heuristics decide
+  # - {name: overlap, stop_below: 0.005, stop_above: 0.6}   # a step that may spare the judge, once labels allow
 
 judge: {}                              # on when base_url is set; any OpenAI-compatible endpoint
   # base_url: https://judge.example/v1
   # model: my-model
   # rubric: hallucination@1.0.0
   # concurrency: 64
+  # budget: {calls_per_day: 5000}      # or usd_per_day, tokens_per_day; over all workers
 
 prices: []
   # - {model: my-model, from: 2026-01-01, input_per_million: 0.5, output_per_million: 2}
