@@ -1,9 +1,10 @@
 """The judge stage beside the plain client of the openai package and the ideal, in one run, against one server.
 
-    python benchmarks/judge.py [--tools ../shared/tools] [--job]
+    python benchmarks/judge.py [--tools ../shared/tools] [--job] [--overlap LINES]
 
 The server answers after 200 ms. The ideal is calls / in flight * 200 ms. `window` is the cascade with its judge, as a
-worker runs it; `job` is the whole job over a log of as many samples: scan, cache, judge, routing and store. Needs the
+worker runs it; `job` is the whole job over a log of as many samples: scan, cache, judge, routing and store; `overlap`
+is the job over many lines of which 500 are judged at 16 in flight, beside the same job without a judge. Needs the
 dependency group `bench`. Prints one JSON object; CPU is user + system of the client's process.
 """
 
@@ -132,6 +133,42 @@ def job(base_url: str, calls: int, in_flight: int) -> dict[str, float]:
     return figures(calls, in_flight, wall - empty_wall, used - empty)
 
 
+def overlap(base_url: str, lines: int) -> dict[str, float]:
+    """Seconds of the scan alone, of the judge alone (ideal), and of both; `ratio` is both by the larger one."""
+    from scan import write_log
+
+    from pipelines import jobs
+    from tidegauge.commands.context import SystemClock
+    from tidegauge.storage.store import Store
+
+    with tempfile.TemporaryDirectory() as name:
+        log = Path(name) / "log.jsonl"
+        write_log(log, lines)
+
+        def run(label: str, judge: JudgeSection, files: str) -> float:
+            config = Config(
+                store=StoreSection(url=f"sqlite:///{name}/{label}.db"),
+                sampling=SamplingSection(rate=500 / lines),
+                judge=judge,
+            )
+            store = Store(config.store.url)
+            start = time.perf_counter()
+            jobs.run(config, store, SystemClock(), logs=[files], progress=jobs.silent)
+            store.close()
+            return time.perf_counter() - start
+
+        run("warm", JudgeSection(), f"{name}/none")
+        alone = run("scan", JudgeSection(), str(log))
+        both = run("both", JudgeSection(base_url=base_url, model="judge", concurrency=16), str(log))
+    ideal = 500 / 16 * LATENCY
+    return {
+        "scan_s": round(alone, 2),
+        "judge_s": ideal,
+        "both_s": round(both, 2),
+        "ratio": round(both / max(alone, ideal), 2),
+    }
+
+
 def line(n: int, count: int) -> dict[str, Any]:
     return {
         "request_id": f"r-{n}",
@@ -150,6 +187,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tools", type=Path, default=Path(__file__).parents[2] / "shared" / "tools")
     parser.add_argument("--job", action="store_true")
+    parser.add_argument("--overlap", type=int, metavar="LINES")
     given = parser.parse_args()
     os.environ.setdefault("TIDEGAUGE_SAMPLING_KEY", "bench")
     found: dict[str, Any] = {}
@@ -163,6 +201,8 @@ def main() -> None:
             )
         if given.job:
             found["job, 2000 at 64"] = job(base_url, 2000, 64)
+        if given.overlap:
+            found["overlap"] = overlap(base_url, given.overlap)
     print(json.dumps(found, indent=1))
 
 

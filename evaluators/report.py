@@ -19,7 +19,7 @@ _STYLE = (
     "th,td{text-align:right;padding:.3rem .6rem;border-bottom:1px solid #ddd}"
     "th:first-child,td:first-child{text-align:left}"
     "img{max-width:100%;height:auto}.wide{overflow-x:auto}figure{display:inline-block;margin:.5rem;max-width:26rem}"
-    "h2{margin-top:2rem}small{color:#666}"
+    "h2{margin-top:2rem}small{color:#666;white-space:nowrap}"
 )
 
 

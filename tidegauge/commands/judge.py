@@ -70,5 +70,6 @@ def _draw(context: Context, found: Any) -> None:
         row, drawn = line.row, line.reliability
         for name, values in (("raw", drawn.raw), ("calibrated", drawn.calibrated)):
             path = folder / f"{row['evaluator']}-{name}.png"
-            reliability(path, values, drawn.truth, title=f"{row['evaluator']} {row['version']}, {name} scores")
+            title = f"{row['evaluator']} {row['version']}, {name} scores"
+            reliability(path, values, drawn.truth, weights=drawn.weights, title=title)
             note(f"wrote {path}")
