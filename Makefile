@@ -1,4 +1,4 @@
-.PHONY: help setup run test check format bench faults clean
+.PHONY: help setup run test check format bench faults train clean
 PYTHON := $(shell for p in python3.13 python3.12 python3.11 python3; do command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(not (3,11) <= sys.version_info[:2] < (3,14))' 2>/dev/null && echo $$p && break; done)
 STAMP := .venv/.synced
 
@@ -22,6 +22,7 @@ test: setup  ## the tests
 
 check: setup  ## lint, types and import contracts
 	.venv/bin/ruff check .
+	.venv/bin/ruff format --check -q .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
@@ -32,8 +33,14 @@ format: setup  ## format the code
 faults: setup  ## long fault-injection runs
 	.venv/bin/python -m pytest -m faults
 
-bench: setup  ## timings, each beside a bare loop
+bench: setup  ## timings, each beside a bare loop or a plain client
+	.uv/bin/uv sync --frozen --group bench --python $(PYTHON) 2>/dev/null || uv sync --frozen --group bench --python $(PYTHON)
 	.venv/bin/python benchmarks/scan.py
+	.venv/bin/python benchmarks/judge.py --job --overlap 1000000
+	.venv/bin/python benchmarks/quality.py
+
+train: setup  ## make the groundedness model anew from the labelled data
+	.venv/bin/python training/groundedness.py $(or $(DATA),../shared/data) --write
 
 clean:
 	rm -rf .venv .uv .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -157,9 +157,12 @@ def overlap(base_url: str, lines: int) -> dict[str, float]:
             store.close()
             return time.perf_counter() - start
 
-        run("warm", JudgeSection(), f"{name}/none")
+        judge = JudgeSection(base_url=base_url, model="judge", concurrency=16)
+        few = Path(name) / "few.jsonl"
+        write_log(few, 20_000)
+        run("warm", judge, str(few))  # imports and connections are made once in a worker's life
         alone = run("scan", JudgeSection(), str(log))
-        both = run("both", JudgeSection(base_url=base_url, model="judge", concurrency=16), str(log))
+        both = run("both", judge, str(log))
     ideal = 500 / 16 * LATENCY
     return {
         "scan_s": round(alone, 2),

@@ -8,6 +8,7 @@ import msgspec
 
 from evaluators.base import AskingEvaluator, OfflineEvaluator
 from evaluators.cascade import Cascade, Step
+from evaluators.groundedness.model import Groundedness
 from evaluators.heuristics import Overlap
 from evaluators.injection import Injection
 from evaluators.judge import Judge
@@ -20,7 +21,11 @@ from tidegauge.domain import HALLUCINATION, Calibration, CapabilityMemory, Spend
 from tidegauge.errors import ConfigError
 from tidegauge.prices import Prices
 
-OFFLINE: Mapping[str, Callable[[], OfflineEvaluator]] = {"rules": Rules, "overlap": Overlap}
+OFFLINE: Mapping[str, Callable[[], OfflineEvaluator]] = {
+    "rules": Rules,
+    "overlap": Overlap,
+    "groundedness": Groundedness,
+}
 """The shipped evaluators that ask nobody, by the name that the configuration knows them by."""
 
 

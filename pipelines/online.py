@@ -3,7 +3,7 @@
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
 
-from pipelines.transforms import Act, CommitVerdicts, Evaluate, Plan, Scan, Settings, Sweep, Tick
+from pipelines.transforms import Act, CommitVerdicts, Evaluate, Plan, Read, Settings, Tick
 
 
 class Online(beam.PTransform[PCollection[Tick], PCollection[None]]):
@@ -14,16 +14,13 @@ class Online(beam.PTransform[PCollection[Tick], PCollection[None]]):
         self.settings = settings
 
     def expand(self, ticks: PCollection[Tick]) -> PCollection[None]:
-        fresh = (
-            ticks
-            | "plan" >> beam.ParDo(Plan(self.settings))
-            | "spread" >> beam.Reshuffle()
-            | "scan and commit" >> beam.ParDo(Scan(self.settings))
-        )
-        pending = ticks | "sweep" >> beam.ParDo(Sweep(self.settings))
+        blocks = ticks | "plan" >> beam.ParDo(Plan(self.settings))
+        sweeps = ticks | "sweep" >> beam.Map(lambda tick: (tick, None))
         keys = (
-            (fresh, pending)
-            | "to judge" >> beam.Flatten()
+            (blocks, sweeps)
+            | "to read" >> beam.Flatten()
+            | "spread" >> beam.Reshuffle()
+            | "scan and commit, or claim" >> beam.ParDo(Read(self.settings))
             | "evaluate" >> beam.ParDo(Evaluate(self.settings))
             # In a batch the verdicts wait here for the last block of the portion, so that the review budget of an
             # intent is divided by what it really has to review; in a stream they pass through.

@@ -92,8 +92,11 @@ class Plan(StoreDoFn):
             yield tick, claimed
 
 
-class Scan(StoreDoFn):
-    """block → fresh samples. Everything else that the block says is committed on the way."""
+class Read(StoreDoFn):
+    """block → fresh samples; tick → samples still pending from earlier. All else in a block is committed on the way.
+
+    Both come from one transform, so that they are judged in one window while the next blocks are scanned.
+    """
 
     def setup(self) -> None:
         super().setup()
@@ -101,8 +104,10 @@ class Scan(StoreDoFn):
         self.scanner = Scanner(Prices(config.prices), config.job.oldest_days)
         self.known: set[int] = set()
 
-    def process(self, element: tuple[Tick, Claimed]) -> Iterable[Sample]:
+    def process(self, element: tuple[Tick, Claimed | None]) -> Iterable[Sample]:
         tick, claimed = element
+        if claimed is None:
+            return self.claim(tick, ledger.claim_samples, SWEEP_PORTION)
         try:
             return self._scan_and_commit(tick, claimed)
         except SourceUnfinished as error:
@@ -152,13 +157,6 @@ class Scan(StoreDoFn):
                     evidence={"blocks": len(lost), "bytes": sum(r["stop"] - r["start"] for r in lost), "why": reason},
                     now=now,
                 )
-
-
-class Sweep(StoreDoFn):
-    """tick → samples that are still pending from earlier and that nobody alive works on."""
-
-    def process(self, tick: Tick) -> Iterable[Sample]:
-        return self.claim(tick, ledger.claim_samples, SWEEP_PORTION)
 
 
 class Evaluate(StoreDoFn):

@@ -43,8 +43,8 @@ def test_a_page_with_its_plots_is_written(tmp_path: Path) -> None:
     assert "<td>overlap</td>" in page
     assert "&lt;b&gt;docs&lt;/b&gt;" in page
     assert "<b>docs</b>" not in page
-    assert page.count("data:image/png;base64,") == 2
-    for picture in ("roc.png", "reliability-overlap.png"):
+    assert page.count("data:image/png;base64,") == 3
+    for picture in ("roc.png", "reliability-overlap.png", "reliability-groundedness.png"):
         assert (tmp_path / "shown" / picture).read_bytes().startswith(b"\x89PNG")
 
 

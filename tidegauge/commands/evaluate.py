@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import msgspec
+
 from tidegauge import config_load
 from tidegauge.commands.context import Context, note, print_json
-from tidegauge.config import Config
+from tidegauge.config import Config, EvaluationSection
+from tidegauge.config_rules import EVALUATORS
 
 
 def run(context: Context) -> int:
@@ -30,7 +33,8 @@ def run(context: Context) -> int:
 
 
 def _config(context: Context) -> Config:
-    """The file where there is one; the evaluators work without."""
+    """The file where there is one; without, every shipped evaluator takes part."""
     if context.args.config is None and not Path(config_load.DEFAULT_NAME).exists():
-        return config_load.defaults(Path(), context.environ)
+        found = config_load.defaults(Path(), context.environ)
+        return msgspec.structs.replace(found, evaluation=EvaluationSection(evaluators=EVALUATORS))
     return context.config()
