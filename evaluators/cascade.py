@@ -32,7 +32,7 @@ class Step(Value, frozen=True, kw_only=True):
     stop_above: float | None = None
 
 
-GUARDED = 0.5
+GUARDED = 0.7
 INJECTION = "injection"
 """Why a verdict is none: the request's texts speak to the judge."""
 
@@ -157,6 +157,7 @@ class Cascade:
         said = self._guard.evaluate(request)
         if said.score is None or said.score < GUARDED:
             return None
+        said = msgspec.structs.replace(said, reason=f"{INJECTION}: {said.reason}")
         state = EvaluationState.UNSCORED
         return self._verdict(request, (said,), 0, state=state, edges=self._guard.edges, why=INJECTION, content="")
 

@@ -1,189 +1,301 @@
-"""Finds text that speaks to a judge instead of to a user: orders, forged verdicts, role markers, in many disguises.
+"""Injection: text in a record that addresses whoever judges it, in clear or in disguise.
 
-A flagged sample is not judged by a machine at all: it gets no verdict of its own and goes to people. The detector knows
-no model and asks nobody. A text is looked at in several views: as it is; with look-alike letters and spacing undone;
-reversed, in rot13, in leetspeak; and what base64, hexadecimal, URL or HTML escapes in it say.
+A judge's word about such a record is worth nothing, since it may be the record's. The detector asks nobody, reads the
+plain form of every text (`evaluators.disguise`) and adds up what its rules find (`evaluators.injection_rules`): with
+weights w of the distinct rules that were met, the score is 1 - prod(1 - w). The kind of attack: Greshake et al.,
+"Not what you've signed up for", arXiv:2302.12173.
 """
 
-import base64
-import binascii
-import codecs
-import html
 import re
-import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
-from urllib.parse import unquote
 
+from evaluators import disguise
 from evaluators.base import content_hash
-from evaluators.injection_words import FORGED, LANGUAGE_STEMS, OTHER_LANGUAGES, RULES, TRIGGERS
+from evaluators.disguise import Disguise, plain
+from evaluators.fence import HIDDEN
+from evaluators.injection_rules import MARKERS, Rule, rules
 from tidegauge.domain import Request, Score, Span
 
-CACHED_TEXTS = 2048
-LONGEST = 100_000
-"""Characters of one text that are looked at; an attack behind them is behind what a judge reads, too."""
+THRESHOLD = 0.7
+"""From here on a sample is flagged."""
 
-FEWEST_ESCAPES = 3
+EDGES = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875)
+DEEPEST = 2
+"""Disguises within disguises that are undone."""
 
-_INVISIBLE = re.compile(
-    "[\u00ad\u034f\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\U000e0100-\U000e01ef]"
-)
-_TAGS = {n: n - 0xE0000 for n in range(0xE0020, 0xE007F)}  # tag characters spell ASCII invisibly
-_LOOK_ALIKES = str.maketrans(
-    "\u0430\u0431\u0435\u0451\u043e\u0440\u0441\u0443\u0445\u0456\u0458\u0455\u0501\u051b\u051d\u04bb\u03b1\u03b5\u03b9\u03ba\u03bd\u03bf\u03c1\u03c4\u03c5\u03c7\u0131\u0261\u0269\u0280\u029f\u0274\u1d00\u1d07\u026a\u1d0f\u1d1b\u1d1c\u043a\u043c\u0442\u043d\u0432",
-    "abeeopcyxijsdqwhaeikvoptuxigirlnaeiotukmthb",
-)
-_LEET = str.maketrans("013457@$!|8", "oieastasilb")
-_SPACE = re.compile(r"[^\S\n]+")  # lines stay lines: role markers begin them
-_SPELLED = re.compile(r"(?<![^\W_])(?:[^\W\d_][ .\-_*~/|]{1,3}){4,}[^\W\d_](?![^\W_])")
-_NO_LETTERS = re.compile(r"[\W\d_]+")
-_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{20,}={0,2}")
-_HEX = re.compile(r"(?:(?:0x|\\x)?[0-9a-fA-F]{2}[\s,:]?){12,}")
-_PERCENT = re.compile(r"%[0-9a-fA-F]{2}")
-_ENTITY = re.compile(r"&(?:#\d+|#x[0-9a-fA-F]+|\w{2,8});")
-_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
-_MARKED = re.compile(r"[<\[#(*{|]|\b(?:record|system|assistant|developer)\b", re.IGNORECASE)
+MOST_PLACES = 1_000
+"""Places of one anchor in one text that are looked at."""
+
+CACHED_TEXTS = 512
+MOST_WORDS = 100_000  # that are remembered
+
+LONG_ANCHOR = 5
+_KEY = 4
+_PUNCTUATION = str.maketrans(dict.fromkeys("\n\t\r!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~", " "))
+_WORD = re.compile(r"[^\W_]+")
+_NO_WORD = re.compile(r"[\W_]+")
+_UNSPACED = re.compile("[\u0600-\u06ff\u0900-\u097f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+_UNSPACED_RUN = re.compile(rf"(?:{_UNSPACED.pattern}\W*){{8}}")
 
 
-class Finding(NamedTuple):
-    """Which rule, in which view of the text, and how sure it is."""
+class Found(NamedTuple):
+    """A rule that was met: how the text was hidden, and where (offsets in the plain form, then in the text)."""
 
     rule: str
-    view: str
     weight: float
+    start: int
+    stop: int
+
+
+class _Anchored(NamedTuple):
+    anchor: str
+    rule: int
+
+
+class _Rules:
+    """The rules, compiled, and where to look for which."""
+
+    def __init__(self, found: Sequence[Rule]) -> None:
+        self.rules = found
+        self.by_key: dict[str, list[_Anchored]] = {}
+        self.anywhere: dict[str, list[_Anchored]] = {}
+        for place, rule in enumerate(found):
+            for anchor in rule.anchors:
+                word = anchor if rule.anywhere else max(anchor.split(" "), key=len)
+                by = self.anywhere if rule.anywhere else self.by_key
+                by.setdefault(word if rule.anywhere else word[:_KEY], []).append(_Anchored(word, place))
+        self.bare = [tuple(anchor.replace(" ", "") for anchor in rule.anchors) for rule in found]
+        self._compiled: dict[tuple[int, bool], tuple[re.Pattern[str], ...]] = {}
+
+    def anchors(self, word: str) -> list[_Anchored]:
+        """The anchors that a word begins with."""
+        return [a for a in self.by_key.get(word[:_KEY], ()) if word.startswith(a.anchor)]
+
+    def begins(self, word: str) -> bool:
+        """Whether a word begins with a long anchor: behind a disguise it is hardly there by chance."""
+        return any(len(a.anchor) >= LONG_ANCHOR for a in self.anchors(word))
+
+    def patterns(self, place: int, *, spaced: bool = False) -> tuple[re.Pattern[str], ...]:
+        """A rule's patterns, compiled when first needed; `spaced`: for text whose spaces were lost."""
+        found = self._compiled.get((place, spaced))
+        if found is None:
+            wanted = self.rules[place].patterns
+            texts = [_squeezed(p) for p in wanted] if spaced else [_separated(p, r"[^\w.;!?]{1,6}") for p in wanted]
+            found = self._compiled[place, spaced] = tuple(re.compile(text) for text in texts)
+        return found
+
+
+def _separated(pattern: str, separator: str) -> str:
+    """A pattern with its spaces as separators; a space that may be missing stays so."""
+    return pattern.replace(" ?", f"(?:{separator})?").replace(" ", separator)
+
+
+def _squeezed(pattern: str) -> str:
+    """A pattern without the ends of words; so many words become so many letters, lest the search run away."""
+    loose = re.sub(r"\(\?:(?:\\w\+ | \\w\+)\)\{0,(\d)\}", lambda n: rf"[\s\S]{{0,{8 * int(n[1])}}}?", pattern)
+    for end in (r"\b", r"(?<![^\W_])", r"(?![^\W_])"):
+        loose = loose.replace(end, "")
+    return _separated(loose, r"[\W_]*")
+
+
+_RULES = _Rules(rules())
+
+
+class _Telling(NamedTuple):
+    """What a word may tell of its text."""
+
+    anchors: tuple[_Anchored, ...]
+    rotated: bool
+    backwards: bool
+    leet: bool
+    single: bool
+    long: bool
+    digits: bool
+
+
+class _Vocabulary:
+    """What words tell, remembered: most words of most texts were met before and tell nothing."""
+
+    def __init__(self) -> None:
+        self._dull: set[str] = set()
+        self._telling: dict[str, _Telling] = {}
+
+    def telling(self, words: set[str]) -> list[_Telling]:
+        if len(self._dull) + len(self._telling) > MOST_WORDS:
+            self._dull, self._telling = set(), {}
+        return [found for word in words - self._dull if (found := self._telling.get(word) or self._learn(word))]
+
+    def _learn(self, word: str) -> _Telling | None:
+        found = _Telling(
+            anchors=tuple(_RULES.anchors(word)),
+            rotated=word.isascii() and _RULES.begins(disguise.rotated(word).text),
+            backwards=_RULES.begins(word[::-1]),
+            leet=disguise.is_leet(word) and _RULES.begins(disguise.straightened(word).text),
+            single=len(word) == 1,
+            long=len(word) >= disguise.LONG,
+            digits=any(char.isdigit() for char in word),
+        )
+        if not any(found):
+            self._dull.add(word)
+            return None
+        self._telling[word] = found
+        return found
+
+
+_VOCABULARY = _Vocabulary()
 
 
 class Injection:
-    """Scores how clearly a request's texts address a judge; has no label, since it says nothing of faithfulness."""
+    """Scores every request; from THRESHOLD on its verdict may not rest on a judge."""
 
     name = "injection"
     version = "1.0.0"
     needs: frozenset[str] = frozenset()
     asks = False
-    edges: tuple[float, ...] = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875)
+    edges: tuple[float, ...] = EDGES
+    threshold = THRESHOLD
     content_hash = content_hash(
         name,
         version,
-        (LONGEST, FEWEST_ESCAPES),
-        [(rule.name, rule.pattern.pattern, rule.weight) for rule in (*RULES, *FORGED, *OTHER_LANGUAGES)],
+        [rule._asdict() for rule in _RULES.rules],
+        [(name, weight, pattern.pattern) for name, weight, _, pattern in MARKERS],
+        (THRESHOLD, EDGES, DEEPEST, MOST_PLACES, disguise.LEET, sorted(disguise.LOOK_ALIKES.items())),
+        HIDDEN.pattern,
     )
 
     def evaluate(self, request: Request) -> Score:
-        found = None
-        where = ""
-        texts = [("response", request.response or ""), ("question", request.asked)]
-        texts += [(f"context {n}", c.text) for n, c in enumerate(request.contexts)]
-        for place, text in texts:
-            finding = find(text[:LONGEST])
-            if finding is not None and (found is None or finding.weight > found.weight):
-                found, where = finding, place
-        if found is None:
-            return self._score(0.0, "nothing addresses a judge", ())
-        spans: tuple[Span, ...] = ()
-        if where == "response":
-            spans = (Span(where="response", start=0, stop=len(request.response or ""), note=found.rule),)
-        seen = "" if found.view == "plain" else f" ({found.view})"
-        return self._score(found.weight, f"injection: {found.rule} in the {where}{seen}", spans)
-
-    def _score(self, score: float, reason: str, spans: tuple[Span, ...]) -> Score:
+        texts = (request.response or "", *(c.text for c in request.contexts), request.asked)
+        places = ("response", *("context" for _ in request.contexts), "question")
+        found = [(n, f) for n, text in enumerate(texts) if text for f in findings(text)]
+        best: dict[str, float] = {}
+        for _, f in found:
+            best[f.rule] = max(best.get(f.rule, 0.0), f.weight)
+        innocence = 1.0
+        for weight in best.values():
+            innocence *= 1 - weight
+        score = 1 - innocence
+        named = (
+            ", ".join(dict.fromkeys(f"{f.rule} in the {places[n]}" for n, f in found)) or "nothing addresses a judge"
+        )
         return Score(
             evaluator=self.name,
             version=self.version,
             content_hash=self.content_hash,
             score=score,
             label=None,
-            confidence=max(score, 1 - score),
-            reason=reason,
-            spans=spans,
+            confidence=score if score >= THRESHOLD else 1 - score,
+            reason=named[:500],
+            spans=tuple(_span(n, f) for n, f in found if n <= len(request.contexts)),
         )
 
 
+def _span(place: int, found: Found) -> Span:
+    if place == 0:
+        return Span(where="response", start=found.start, stop=found.stop, note=found.rule)
+    return Span(where="context", start=found.start, stop=found.stop, context=place - 1, note=found.rule)
+
+
 @lru_cache(maxsize=CACHED_TEXTS)
-def find(text: str) -> Finding | None:
-    """The clearest finding in a text; None where there is none."""
-    best: Finding | None = None
-    for view, shown in _views(text):
-        for finding in _look(view, shown):
-            if best is None or finding.weight > best.weight:
-                best = finding
-    return best
+def findings(text: str) -> tuple[Found, ...]:
+    """What the rules find in a text and behind its disguises, with offsets in the text."""
+    return tuple(_findings(text, (), spaced=False))
 
 
-def _look(view: str, text: str) -> Iterator[Finding]:
-    if any(trigger in text for trigger in TRIGGERS):
-        rules = RULES if view == "letters" else (*RULES, *FORGED)
-        for rule in rules:
-            if rule.pattern.search(text):
-                yield Finding(rule.name, view, rule.weight)
-    elif view == "plain" and _MARKED.search(text):
-        for rule in FORGED:
-            if rule.pattern.search(text):
-                yield Finding(rule.name, view, rule.weight)
-    if view == "plain" and any(stem in text for stem in LANGUAGE_STEMS):
-        for rule in OTHER_LANGUAGES:
-            if rule.pattern.search(text):
-                yield Finding(rule.name, view, rule.weight)
+def _findings(text: str, undone: tuple[str, ...], *, spaced: bool) -> Iterator[Found]:
+    low = plain(text)
+    parts = low.translate(_PUNCTUATION).split() if low.isascii() else _WORD.findall(low)
+    telling = _VOCABULARY.telling(set(parts))
+    met = [*_marked(low), *(_met_spaced(low) if spaced else _met(low, telling))]
+    if met:
+        places = [*disguise.offsets(text), len(text)]
+        for found in met:
+            start = places[min(found.start, len(places) - 1)]
+            yield found._replace(start=start, stop=max(start, places[min(found.stop, len(places) - 1)]))
+    if len(undone) < DEEPEST:
+        for hidden in _hidden(text, low, parts, telling):
+            if hidden.kind in undone and hidden.kind in disguise.MIRRORS:
+                continue
+            for found in _findings(hidden.text, (*undone, hidden.kind), spaced=hidden.spaced):
+                yield Found(f"{found.rule} by {hidden.kind}", _hidden_weight(found), hidden.start, hidden.stop)
 
 
-def _views(text: str) -> Iterator[tuple[str, str]]:
-    """A text and what it says in disguise, in lower case."""
-    plain = _folded(text)
-    yield "plain", plain
-    for name, decoded in _decoded(text):
-        yield name, _folded(decoded)
-    latin = plain.translate(_LOOK_ALIKES) if not plain.isascii() else plain
-    if latin != plain:
-        yield "look-alikes", latin
-    if _SPELLED.search(latin):
-        yield "spelled out", _SPELLED.sub(lambda found: _NO_LETTERS.sub("", found[0]) + " ", latin)
-        yield "letters", _NO_LETTERS.sub("", latin)
-    leet = latin.translate(_LEET)
-    if leet != latin:
-        yield "leet", leet
-    yield "reversed", latin[::-1]
-    yield "rot13", codecs.encode(latin, "rot13")
+def _hidden_weight(found: Found) -> float:
+    """Who hides it means it."""
+    return 1 - 0.5 * (1 - found.weight)
 
 
-def _folded(text: str) -> str:
-    """NFKC, lower case, without invisible characters, runs of white space as one."""
-    if text.isascii():
-        return _SPACE.sub(" ", text.lower())
-    shown = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text.translate(_TAGS))).casefold()
-    return _SPACE.sub(" ", shown)
+def _hidden(text: str, low: str, parts: list[str], telling: list[_Telling]) -> Iterator[Disguise]:
+    if any(word.long for word in telling):
+        yield from disguise.from_base64(text)
+    if sum(word.digits for word in telling) >= disguise.FEWEST_CODES or any(word.long for word in telling):
+        yield from disguise.from_digits(text)
+    if sum(word.single for word in telling) >= disguise.FEWEST_LETTERS:
+        yield from disguise.letters_apart(low, parts)
+    yield from disguise.from_escapes(text, low)
+    if any(word.leet for word in telling) or any(map(_RULES.begins, disguise.words_with_signs(low))):
+        yield disguise.straightened(low)
+    if any(word.rotated for word in telling):
+        yield disguise.rotated(low)
+    if any(word.backwards for word in telling) or (not low.isascii() and _UNSPACED_RUN.search(low)):
+        yield disguise.reversed_text(low)
 
 
-def _decoded(text: str) -> Iterator[tuple[str, str]]:
-    """What is written in an encoding."""
-    for found in _BASE64.finditer(text):
-        data = _from_base64(found[0])
-        if data:
-            yield "base64", data
-    for found in _HEX.finditer(text):
-        digits = re.sub(r"0x|\\x|[\s,:]", "", found[0])
-        data = _readable(bytes.fromhex(digits[: len(digits) // 2 * 2]))
-        if data:
-            yield "hexadecimal", data
-    if "%" in text and len(_PERCENT.findall(text)) >= FEWEST_ESCAPES:
-        yield "URL escapes", unquote(text)
-    if "&" in text and len(_ENTITY.findall(text)) >= FEWEST_ESCAPES:
-        yield "HTML entities", html.unescape(text)
-    if "\\u" in text and len(_ESCAPE.findall(text)) >= FEWEST_ESCAPES:
-        yield "escapes", _ESCAPE.sub(lambda found: chr(int(found[1], 16)), text)
+def _marked(low: str) -> Iterator[Found]:
+    for name, weight, mark, pattern in MARKERS:
+        found = pattern.search(low) if mark in low else None
+        if found:
+            yield Found(name, weight, *found.span())
 
 
-def _from_base64(text: str) -> str:
-    padded = text.rstrip("=").replace("-", "+").replace("_", "/")
-    try:
-        return _readable(base64.b64decode(padded + "=" * (-len(padded) % 4)))
-    except (binascii.Error, ValueError):
-        return ""
+def _met(low: str, telling: list[_Telling]) -> Iterator[Found]:
+    """Rules of which an anchor is in the text, looked for around it."""
+    seen: set[int] = set()
+    wanted = [anchor for word in telling for anchor in word.anchors]
+    if not low.isascii() and _UNSPACED.search(low):
+        wanted += [a for anchor, anchored in _RULES.anywhere.items() if anchor in low for a in anchored]
+    for anchor, place in dict.fromkeys(wanted):
+        if place in seen:
+            continue
+        rule = _RULES.rules[place]
+        for start in _places(low, anchor, anywhere=rule.anywhere):
+            begin = max(0, start - rule.width)
+            found = _around(low[begin : start + len(anchor) + rule.width], _RULES.patterns(place))
+            if found:
+                seen.add(place)
+                yield Found(rule.name, rule.weight, begin + found[0], begin + found[1])
+                break
 
 
-def _readable(data: bytes) -> str:
-    """The text in some bytes; empty where they are none."""
-    try:
-        text = data.decode()
-    except UnicodeDecodeError:
-        return ""
-    return text if sum(c.isprintable() or c.isspace() for c in text) >= 0.95 * len(text) > 0 else ""
+def _places(low: str, anchor: str, *, anywhere: bool) -> Iterator[int]:
+    """Where words begin with an anchor; a short anchor is the whole word."""
+    start = low.find(anchor)
+    looked = 0
+    while start >= 0 and looked < MOST_PLACES:
+        stop = start + len(anchor)
+        begins = start == 0 or not low[start - 1].isalnum()
+        if anywhere or (begins and (len(anchor) >= _KEY or not low[stop : stop + 1].isalnum())):
+            looked += 1
+            yield start
+        start = low.find(anchor, stop)
+
+
+def _around(window: str, patterns: tuple[re.Pattern[str], ...]) -> tuple[int, int] | None:
+    """From the first to the last of the patterns, where all of them are there."""
+    spans = []
+    for pattern in patterns:
+        found = pattern.search(window)
+        if not found:
+            return None
+        spans.append(found.span())
+    return min(s[0] for s in spans), max(s[1] for s in spans)
+
+
+def _met_spaced(low: str) -> Iterator[Found]:
+    bare = _NO_WORD.sub("", low)
+    for place, rule in enumerate(_RULES.rules):
+        if any(anchor in bare for anchor in _RULES.bare[place]):
+            found = _around(low, _RULES.patterns(place, spaced=True))
+            if found:
+                yield Found(rule.name, rule.weight, *found)

@@ -53,7 +53,7 @@ def test_a_judge_without_a_base_url_takes_no_part() -> None:
     ("names", "message"),
     [
         (("rulez",), "did you mean 'rules'"),
-        (("xyz",), "there are rules, overlap, judge"),
+        (("xyz",), "there are rules, overlap, groundedness, judge"),
         (("judge", "rules"), "stands behind a judge"),
         (("rules", "rules"), "named twice"),
         (("judge",), "at least one"),
