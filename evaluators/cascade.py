@@ -104,10 +104,11 @@ class Cascade:
         return self._offline_verdict(request, scores, stopped)
 
     def begin(self, request: Request, *, everyone: bool = False) -> Begun:
-        """Runs those that ask nobody. `everyone`: all of them, and the judges, whomever one would have spared."""
-        flagged = None if everyone else self._flagged(request)
+        """Runs those that ask nobody. `everyone`: all, and the judges, whomever a sure one would have spared."""
+        flagged = self._flagged(request)
         if flagged is not None:
-            return Begun(flagged.scores, flagged, "", {})
+            others = self._score_offline(request, everyone=True)[0] if everyone else ()
+            return Begun(flagged.scores, msgspec.structs.replace(flagged, scores=(*flagged.scores, *others)), "", {})
         scores, stopped = self._score_offline(request, everyone=everyone)
         if not self._judges or (stopped and not everyone):
             return Begun(scores, self._offline_verdict(request, scores, stopped), "", {})

@@ -29,6 +29,7 @@ MOST_PLACES = 1_000
 """Places of one anchor in one text that are looked at."""
 
 CACHED_TEXTS = 512
+LONGEST_CACHED = 20_000  # characters
 MOST_WORDS = 100_000  # that are remembered
 
 LONG_ANCHOR = 5
@@ -197,9 +198,13 @@ def _span(place: int, found: Found) -> Span:
     return Span(where="context", start=found.start, stop=found.stop, context=place - 1, note=found.rule)
 
 
-@lru_cache(maxsize=CACHED_TEXTS)
 def findings(text: str) -> tuple[Found, ...]:
     """What the rules find in a text and behind its disguises, with offsets in the text."""
+    return _remembered(text) if len(text) <= LONGEST_CACHED else _remembered.__wrapped__(text)
+
+
+@lru_cache(maxsize=CACHED_TEXTS)
+def _remembered(text: str) -> tuple[Found, ...]:
     return tuple(_findings(text, (), spaced=False))
 
 

@@ -10,7 +10,7 @@ import asyncio
 import os
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime
 from math import isnan
@@ -22,7 +22,8 @@ import msgspec
 from evaluators.answer import Problem, Reply, Unusable, label_probability, parse_answer, read_reply
 from evaluators.base import Outcome, content_hash
 from evaluators.endpoint import Endpoint, Hung, Response, retry_after
-from evaluators.evidence import context_span, response_span
+from evaluators.evidence import context_span, locate, response_span
+from evaluators.fence import visible
 from evaluators.prompt import AGAIN, RECORD, TASK, system_message, user_message
 from evaluators.rubric import JudgeAnswer, Rubric
 from tidegauge.config import EndpointSection, JudgeSection
@@ -300,11 +301,11 @@ class _Call:
         spans: list[Span] = []
         missing = 0
         for quote in answer.quotes:
-            places = [response_span(quote.response, response, answer.label)]
+            parts = [(response_span(quote.response, response, answer.label), quote.response, [response])]
             if quote.context:
-                places.append(context_span(quote.context, contexts, "support"))
-            spans += [place for place in places if place is not None]
-            missing += sum(place is None for place in places)
+                parts.append((context_span(quote.context, contexts, "support"), quote.context, contexts))
+            spans += [span for span, _, _ in parts if span is not None]
+            missing += sum(span is None and not _was_shown(text, texts) for span, text, texts in parts)
         if missing:
             return tuple(spans), f"low confidence: {missing} of its quotes are not in the texts"
         unproven = answer.label == self._judge.rubric.labels[0].name and not answer.quotes
@@ -342,6 +343,11 @@ def _identity(rubric: Rubric, model: str) -> _Identity:
         f"{VERSION}+{rubric.reference}+{model}",
         content_hash("judge", VERSION, rubric.content_hash, model, EDGES, DOUBT, (TASK, RECORD, AGAIN)),
     )
+
+
+def _was_shown(quote: str, texts: Sequence[str]) -> bool:
+    """Whether a quote is of what the judge read, with hidden characters written out."""
+    return any(locate(quote, visible(text)) is not None for text in texts)
 
 
 def _is_address(url: str) -> bool:

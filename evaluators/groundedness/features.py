@@ -96,7 +96,7 @@ def find(response: str, contexts: tuple[str, ...], question: str = "") -> Found:
     per = max(1, len(sentences))
     values |= {name: _saturated(faults.counts[name] / per) for name in FAULTS}
     values["inexact_numbers"] = _saturated(faults.inexact / per)
-    return Found(values, sorted(faults.found))
+    return Found(values, sorted(faults.found, key=lambda fault: (fault.start, fault.note == NOVEL)))
 
 
 def _saturated(count: float) -> float:
@@ -328,17 +328,21 @@ class _Faults:
     def _opposed(self, s: _Sentence, place: int, against: frozenset[str]) -> None:
         """A word whose opposite the contexts have: anywhere, or between the same neighbours."""
         f = s.forms[place]
+        if self._flips(s, place, against):
+            self._add("flipped_words", s, place)
         if not s.blocks[place] and f not in SKIPPED:
-            self.counts["opposed_words"] += 1
+            self._add("opposed_words", s, place)
+
+    def _flips(self, s: _Sentence, place: int, against: frozenset[str]) -> bool:
+        f = s.forms[place]
         before = s.forms[place - 1] if place else ""
         after = s.forms[place + 1] if place + 1 < len(s.forms) else ""
         bigrams = self._source.bigrams
         if (before, f) in bigrams or (f, after) in bigrams:
-            return
+            return False
         left = any((before, other) in bigrams for other in against)
         right = any((other, after) in bigrams for other in against)
-        if (left and (right or before not in SKIPPED)) or (right and after not in SKIPPED):
-            self._add("flipped_words", s, place)
+        return (left and (right or before not in SKIPPED)) or (right and after not in SKIPPED)
 
     def _roles(self, s: _Sentence) -> None:
         """A does B to C where the contexts have C do B to A."""

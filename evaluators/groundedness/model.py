@@ -91,7 +91,7 @@ def _reason(values: dict[str, float], terms: dict[str, float], faults: list[Faul
 
 
 def _spans(faults: list[Fault]) -> tuple[Span, ...]:
-    """Words side by side with the same note are one span; a word that two notes fit keeps the first."""
+    """Words side by side with the same note are one span; a word that two notes fit keeps the graver one."""
     runs: list[Fault] = []
     for _, same in groupby(faults, key=lambda fault: fault.start):
         fault = next(same)

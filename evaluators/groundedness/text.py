@@ -72,7 +72,8 @@ class Source(NamedTuple):
 def form(token: str) -> str:
     """What a lower-case token is compared by: numbers without separators and padding, words by their stem."""
     if token[0].isdigit():
-        return token.replace(",", "").lstrip("0") or "0"
+        bare = token.replace(",", "").lstrip("0")
+        return bare if bare[:1].isdigit() else f"0{bare}"
     if token in SKIPPED:
         return token
     number = NUMBER_WORDS.get(token)

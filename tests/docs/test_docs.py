@@ -64,10 +64,10 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         yield tmp_path
 
 
-@pytest.mark.parametrize("name", ["evaluators", "rubrics", "evaluate"])
+@pytest.mark.parametrize("name", ["attacks", "evaluators", "rubrics", "evaluate"])
 def test_every_command_of_a_page_works(name: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = commands(DOCS / f"{name}.md")
-    assert len(found) >= 4
+    assert found
     for arguments in found:
         assert main(arguments) == 0, (arguments, capsys.readouterr().err)
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluators.cascade import GUARDED
+from evaluators.cascade import GUARDED, Cascade, Step
 from evaluators.heuristics import features
 from evaluators.injection import Injection
 from evaluators.window import JudgeWindow
@@ -76,10 +76,11 @@ def test_the_detector_alone_finds_nearly_all_of_them() -> None:
 def test_the_fence_alone_holds_too() -> None:
     """The judge that obeys what stands outside, without the detector before it."""
     with JudgeServer(obedient) as judge:
-        cascade = cascade_of(("rules", "overlap", "judge"), settings_of(judge))
-        with JudgeWindow(cascade) as window:
+        built = cascade_of(("rules", "overlap", "judge"), settings_of(judge))
+        unguarded = Cascade((), [Step(evaluator=one) for one in built.judges])
+        with JudgeWindow(unguarded) as window:
             for attack in ATTACKS:
-                window.submit(attack.request, everyone=True)
+                window.submit(attack.request)
             found = window.drain()
         assert judge.counters.requests == len(ATTACKS)
     assert not [v for v in found if v.scores[-1].reason == "as ordered"]

@@ -174,10 +174,12 @@ class _Writer:
         place = (sample["intent"], sample["timestamp"] // DAY)
         if self._queued.get(place, 0) >= SURGE * policy.labels_per_day:
             return 0.0
+        pi = policy.pi_of(evaluator, verdict.bin)
+        if verdict.why != INJECTION:
+            return pi
+        # However bad they are known to be, a flood of them gets no more than the share of all others.
         few = self._suspicious.get(place, 0) < SUSPICIOUS_SHARE * policy.labels_per_day
-        if verdict.why == INJECTION and few:
-            return 1.0
-        return policy.pi_of(evaluator, verdict.bin)
+        return 1.0 if few else min(pi, policy.r)
 
     def _queue(self, sample: Row, policy: Policy, why: str, f: float, pi: float) -> None:
         day = sample["timestamp"] // DAY
