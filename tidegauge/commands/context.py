@@ -42,6 +42,14 @@ class Context:
             return config_load.defaults(Path(), self.environ)
         return config_load.load(path, self.environ)
 
+    def config_if_any(self) -> "Config":
+        """The configuration, or the defaults where no file is named and none lies here: for what works without one."""
+        from tidegauge import config_load
+
+        if self.args.config is None and not Path(config_load.DEFAULT_NAME).exists():
+            return config_load.defaults(Path(), self.environ)
+        return self.config()
+
     def store_url(self) -> str:
         """`--store`, relative to where one is, else the configuration's."""
         from tidegauge.config_load import absolute_store

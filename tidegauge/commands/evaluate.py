@@ -1,10 +1,7 @@
 """`tidegauge evaluate FILE --out FILE`: no store is touched."""
 
-from pathlib import Path
-
 import msgspec
 
-from tidegauge import config_load
 from tidegauge.commands.context import Context, note, print_json
 from tidegauge.config import Config, EvaluationSection
 from tidegauge.config_rules import EVALUATORS
@@ -33,8 +30,8 @@ def run(context: Context) -> int:
 
 
 def _config(context: Context) -> Config:
-    """The file where there is one; without, every shipped evaluator takes part."""
-    if context.args.config is None and not Path(config_load.DEFAULT_NAME).exists():
-        found = config_load.defaults(Path(), context.environ)
+    """Where the evaluators are left at their default, every shipped one takes part."""
+    found = context.config_if_any()
+    if found.evaluation == EvaluationSection():
         return msgspec.structs.replace(found, evaluation=EvaluationSection(evaluators=EVALUATORS))
-    return context.config()
+    return found

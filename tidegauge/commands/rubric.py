@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tidegauge import config_load, show
+from tidegauge import show
 from tidegauge.commands.context import Context, note, print_json
 from tidegauge.config import Config
 from tidegauge.errors import ConfigError, UsageError
@@ -103,7 +103,7 @@ def release(context: Context) -> int:
     from evaluators.gate import gate, judged
     from evaluators.rubric import load_rubric, previous
 
-    config, args = _config(context), context.args
+    config, args = context.config_if_any(), context.args
     folder = Path(config.rubrics)
     rubric = load_rubric(args.rubric, folder)
     truth, requests = _gold(context)
@@ -201,12 +201,5 @@ def _next(version: str) -> str:
     return f"{major}.{int(minor) + 1}.0"
 
 
-def _config(context: Context) -> Config:
-    """The file where there is one; rubrics can be looked at without."""
-    if context.args.config is None and not Path(config_load.DEFAULT_NAME).exists():
-        return config_load.defaults(Path(), context.environ)
-    return context.config()
-
-
 def _folder(context: Context) -> Path:
-    return Path(_config(context).rubrics)
+    return Path(context.config_if_any().rubrics)
