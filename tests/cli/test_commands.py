@@ -82,7 +82,9 @@ def test_evaluate_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
     assert main(["evaluate", "in.jsonl", "--out", "out.jsonl", "--labels", "label"]) == 0
     assert json.loads(capsys.readouterr().out)["quality"]["overlap"]["auroc"] == 1.0
     scores = [json.loads(text) for text in (tmp_path / "out.jsonl").read_text().splitlines()]
-    assert {(s["id"], s["evaluator"]) for s in scores} == {(n, e) for n in (1, 2) for e in ("rules", "overlap")}
+    assert {(s["id"], s["evaluator"]) for s in scores} == {
+        (n, e) for n in (1, 2) for e in ("rules", "overlap", "groundedness")
+    }
 
 
 @pytest.mark.parametrize(
