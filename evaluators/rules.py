@@ -63,6 +63,9 @@ _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 _WORD = re.compile(r"\w+")
 _UNFINISHED = re.compile(r"(?:[,;:(\-]|\b(?:and|or|the|a|an|of|to|with|in|for|that|is|are))$", re.IGNORECASE)
 
+_END = 8
+"""Characters at an answer's end that hold every unfinished one, and one before it."""
+
 
 class Rules:
     """Scores only what the rules are sure of; anything else gets no score from here."""
@@ -87,7 +90,7 @@ class Rules:
             return self._no_claim("echo", "the answer repeats the question: it makes no claim")
         if is_refusal(response):
             return self._no_claim("refusal", "the answer declines: it makes no claim")
-        unfinished = _UNFINISHED.search(response) or response.count("```") % 2
+        unfinished = _UNFINISHED.search(response[-_END:]) or response.count("```") % 2
         return silent(self, "no rule applies; the answer looks cut off" if unfinished else "no rule applies")
 
     def _no_claim(self, rule: str, reason: str) -> Score:

@@ -66,7 +66,10 @@ class Transaction:
 
     def rows(self, query: str, **parameters: Any) -> list[Row]:
         result = self._connection.execute(queries()[query], parameters)
-        return [dict(row) for row in result.mappings()] if result.returns_rows else []
+        if not result.returns_rows:
+            return []
+        names = tuple(result.keys())
+        return [dict(zip(names, row, strict=True)) for row in result.all()]
 
     def first(self, query: str, **parameters: Any) -> Row | None:
         found = self.rows(query, **parameters)
