@@ -37,6 +37,16 @@ INJECTION = "injection"
 """Why a verdict is none: the request's texts speak to the judge."""
 
 
+SURE = "sure"
+
+
+class Stop(NamedTuple):
+    """Which step ended the cascade, and why."""
+
+    place: int
+    why: str
+
+
 class Begun(NamedTuple):
     """What the evaluators that ask nobody said, and the verdict where it needs no judge."""
 
@@ -100,8 +110,8 @@ class Cascade:
         flagged = self._flagged(request)
         if flagged is not None:
             return flagged
-        scores, stopped = self._score_offline(request, everyone=False)
-        return self._offline_verdict(request, scores, stopped)
+        scores, stop = self._score_offline(request, everyone=False)
+        return self._offline_verdict(request, scores, stop)
 
     def begin(self, request: Request, *, everyone: bool = False) -> Begun:
         """Runs those that ask nobody. `everyone`: all, and the judges, whomever a sure one would have spared."""
@@ -109,9 +119,9 @@ class Cascade:
         if flagged is not None:
             others = self._score_offline(request, everyone=True)[0] if everyone else ()
             return Begun(flagged.scores, msgspec.structs.replace(flagged, scores=(*flagged.scores, *others)), "", {})
-        scores, stopped = self._score_offline(request, everyone=everyone)
-        if not self._judges or (stopped and not everyone):
-            return Begun(scores, self._offline_verdict(request, scores, stopped), "", {})
+        scores, stop = self._score_offline(request, everyone=everyone)
+        if not self._judges or (stop and not everyone):
+            return Begun(scores, self._offline_verdict(request, scores, stop), "", {})
         content = content_of(request)
         cached = self._cache.look_up(content, [judge.content_hash for judge in self.judges])
         return Begun(scores, None, content, cached)
@@ -173,26 +183,32 @@ class Cascade:
         outcome: Outcome = await judge.evaluate(request)  # type: ignore[misc]  # by construction
         return outcome
 
-    def _score_offline(self, request: Request, *, everyone: bool) -> tuple[tuple[Score, ...], str]:
-        """Scores, and why it stopped; empty where it did not."""
+    def _score_offline(self, request: Request, *, everyone: bool) -> tuple[tuple[Score, ...], Stop | None]:
+        """Scores, and where and why it stopped.
+
+        Only a sure step spares the other offline ones: which of them score may not depend on labels, since their scores
+        are part of the canonical dump. A step outside its band decides, and spares the judges.
+        """
         scores: tuple[Score, ...] = ()
-        stopped = ""
-        for step in self._offline:
+        stop: Stop | None = None
+        for place, step in enumerate(self._offline):
             evaluator = step.evaluator
             lacking = missing(evaluator, request)
             said: Score = silent(evaluator, lacking) if lacking else evaluator.evaluate(request)  # type: ignore[assignment]
             scores += (said,)
-            stopped = stopped or self._stops(step, request, said)
-            if stopped and not everyone:
+            why = self._stops(step, request, said)
+            if why and stop is None:
+                stop = Stop(place, why)
+            if why == SURE and not everyone:
                 break
-        return scores, stopped
+        return scores, stop
 
     def _stops(self, step: Step, request: Request, score: Score) -> str:
         """Why a step ends the cascade; empty where it does not."""
         if score.score is None:
             return ""
         if score.confidence >= 1:
-            return "sure"
+            return SURE
         if (step.stop_below is None and step.stop_above is None) or self.calibration is None:
             return ""
         p = self.calibration.probability(score.content_hash, request.intent, score.score)
@@ -202,9 +218,9 @@ class Cascade:
         above = step.stop_above is not None and p >= step.stop_above
         return "outside the band" if below or above else ""
 
-    def _offline_verdict(self, request: Request, scores: tuple[Score, ...], stopped: str) -> Verdict:
-        """By the one that stopped it: the first sure one, else the last that scored."""
-        place = self._decisive(scores)
+    def _offline_verdict(self, request: Request, scores: tuple[Score, ...], stop: Stop | None) -> Verdict:
+        """By the one that stopped it, else the last that scored."""
+        place = stop.place if stop else self._decisive(scores)
         score = scores[place].score
         return self._verdict(
             request,
@@ -212,7 +228,7 @@ class Cascade:
             place,
             state=EvaluationState.UNSCORED if score is None else EvaluationState.JUDGED,
             edges=self._offline[place].evaluator.edges,
-            why=stopped or "last step",
+            why=stop.why if stop else "last step",
             content="",
         )
 

@@ -38,6 +38,14 @@ def test_a_step_stops_outside_its_band(score: float, asked: int) -> None:
     assert verdict.calibration == "test"
 
 
+def test_which_heuristics_score_does_not_depend_on_labels() -> None:
+    first = Step(evaluator=Fixed("first", 0.95), stop_below=0.1, stop_above=0.9)
+    cascade = Cascade([first, Step(evaluator=Fixed("second", 0.2))], [], calibration=Calibrated())
+    verdict = judged(cascade)
+    assert [s.evaluator for s in verdict.scores] == ["first", "second"]
+    assert (verdict.decisive.evaluator, verdict.why) == ("first", "outside the band")
+
+
 def test_without_labels_nothing_stops_early() -> None:
     judge = Scripted("judge", outcome(0.7))
     heuristic = Fixed("heuristic", 0.01)
