@@ -1,13 +1,14 @@
 """Features of an answer against its contexts, each in [0, 1].
 
 All but `paraphrased` rise with what the contexts do not carry. Shares count as they are. Faults, such as an invented
-number, count as x / (x + 1) of their number a sentence, so that a long answer is not guilty by its length.
+number, count as x / (x + 1) of their number a sentence, so that a long answer is not guilty by its length; different
+names and numbers also count in all.
 """
 
 import re
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from itertools import pairwise, repeat
 from typing import NamedTuple
 
 from evaluators.groundedness.lexicon import ADVERSE, FILLERS, LIMITS, NEGATIONS, SELF
@@ -96,6 +97,8 @@ def find(response: str, contexts: tuple[str, ...], question: str = "") -> Found:
     per = max(1, len(sentences))
     values |= {name: _saturated(faults.counts[name] / per) for name in FAULTS}
     values["inexact_numbers"] = _saturated(faults.inexact / per)
+    values["names_in_all"] = _saturated(len(faults.names))
+    values["numbers_in_all"] = _saturated(len(faults.numbers))
     return Found(values, sorted(faults.found, key=lambda fault: (fault.start, fault.note == NOVEL)))
 
 
@@ -122,12 +125,13 @@ def _sentences(text: str, source: Source) -> Iterable[_Sentence]:
     tokens = tokens_in(low)
     ends = [m.end() for m in SENTENCE.finditer(low)]
     for start, stop in pairwise((0, *ends, len(low))):
-        found = [(m.group(), m.start()) for m in tokens.finditer(low, start, stop)]
+        found = list(tokens.finditer(low, start, stop))
         if found:
-            words, starts = map(list, zip(*found, strict=True))
+            words = [m[0] for m in found]
+            starts = [m.start() for m in found]
             forms = list(map(form, words))
             content = [place for place, f in enumerate(forms) if f not in SKIPPED]
-            yield _Sentence(words, starts, forms, [get(f, 0) for f in forms], content)
+            yield _Sentence(words, starts, forms, list(map(get, forms, repeat(0))), content)
 
 
 def _shares(sentences: Sequence[_Sentence], source: Source) -> dict[str, float]:
@@ -141,7 +145,7 @@ def _shares(sentences: Sequence[_Sentence], source: Source) -> dict[str, float]:
         total, unknown = total + len(s.forms), unknown + novel
         if len(s.forms) >= SHORTEST_SENTENCE:
             worst = max(worst, novel / len(s.forms))
-        known = [pair in bigrams for pair in pairwise(s.forms)]
+        known = list(map(bigrams.__contains__, pairwise(s.forms)))
         pairs, fresh = pairs + len(known), fresh + known.count(False)
         copied += _copied(known)
         for share in _clauses(s, bigrams):
@@ -263,20 +267,22 @@ class _Faults:
     def __init__(self, source: Source, asked: frozenset[str], text: str) -> None:
         self.counts = dict.fromkeys(FAULTS, 0)
         self.inexact = 0
+        self.names: set[str] = set()
+        self.numbers: set[str] = set()
         self.found: list[Fault] = []
         self._source, self._asked, self._text = source, asked, text
 
     def read(self, s: _Sentence) -> None:
-        keys = self._source.blocks.keys()
-        for place, word in enumerate(s.words):
-            if s.forms[place] in NEGATIONS:
+        nothing_of = self._source.blocks.keys().isdisjoint
+        for place, (word, f, held) in enumerate(zip(s.words, s.forms, s.blocks, strict=True)):
+            if f in NEGATIONS:
                 self._negation(s, place)
-            elif s.forms[place][0].isdigit():
+            elif f[0].isdigit():
                 self._number(s, place)
-            elif not s.blocks[place]:
+            elif not held:
                 self._novel(s, place)
             against = opposites(word)
-            if against and not keys.isdisjoint(against):
+            if not nothing_of(against):
                 self._opposed(s, place, against)
         self._roles(s)
 
@@ -305,6 +311,8 @@ class _Faults:
                 self._add("misplaced_numbers", s, place)
             return
         self.inexact += 1
+        if f not in self._asked:
+            self.numbers.add(f)
         if f not in self._asked and not _rounded(f, self._source.numbers):
             self._add("invented_numbers", s, place)
 
@@ -319,6 +327,7 @@ class _Faults:
         elif f in SKIPPED or f in self._asked or word in FILLERS:
             return
         elif place and self._text[s.starts[place]].isupper():
+            self.names.add(f)
             self._add("invented_names", s, place)
         else:
             alike = SYNONYMS.get(f)

@@ -91,6 +91,15 @@ def test_numbers_are_read_in_other_forms() -> None:
     assert flagged("A rate of 17.35 %.", context) == {"17.35": FAULTS["invented_numbers"]}
 
 
+def test_a_number_that_stands_elsewhere_is_pointed_at() -> None:
+    between = " ".join(f"word{chr(97 + n)}{chr(97 + n)}" for n in range(26)) * 3
+    context = f"Alpha costs 77 euros. {between}. Beta weighs plenty."
+    assert flagged("Beta weighs 77.", context) == {"77": FAULTS["misplaced_numbers"]}
+    assert flagged("Alpha costs 77.", context) == {}
+    near = f"Alpha costs 77 euros. {' '.join(between.split()[:14])}. Beta weighs plenty."
+    assert flagged("Beta weighs 77.", near) == {}
+
+
 def test_what_the_question_names_is_no_invented_name() -> None:
     assert score_of("Yes, Acme pays in 14 days.", REFUNDS, question="Does Acme pay?") < score_of(
         "Yes, Acme pays in 14 days.", REFUNDS
