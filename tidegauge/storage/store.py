@@ -178,7 +178,7 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.execute("PRAGMA cache_size=-8192")
+    cursor.execute("PRAGMA cache_size=-8192")  # kB a connection, and every transform has one
     cursor.close()
 
 
