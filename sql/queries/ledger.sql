@@ -51,10 +51,10 @@ UPDATE generations SET state = 'gone' WHERE generation = :generation
 -- name: claim_blocks
 UPDATE blocks SET owner = :owner
 WHERE state = 'planned' AND (owner IS NULL OR owner NOT IN :live) AND (generation, start) IN (
-    SELECT generation, start FROM blocks
-    WHERE state = 'planned' AND (owner IS NULL OR owner NOT IN :live) AND planned_at <= :planned_by
-        AND sweep <> :sweep
-    ORDER BY planned_at, generation, start LIMIT :most)
+    SELECT b.generation, b.start FROM blocks b JOIN generations g ON g.generation = b.generation
+    WHERE b.state = 'planned' AND (b.owner IS NULL OR b.owner NOT IN :live) AND b.planned_at <= :planned_by
+        AND b.sweep <> :sweep
+    ORDER BY b.planned_at, g.path, b.start LIMIT :most)
 RETURNING generation, start
 
 -- name: claimed_blocks
