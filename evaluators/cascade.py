@@ -114,7 +114,7 @@ class Cascade:
         return self._offline_verdict(request, scores, stop)
 
     def begin(self, request: Request, *, everyone: bool = False) -> Begun:
-        """Runs those that ask nobody. `everyone`: all, and the judges, whomever a sure one would have spared."""
+        """Runs those that ask nobody. `everyone`: all, and the judges anew, whatever would have spared them."""
         flagged = self._flagged(request)
         if flagged is not None:
             others = self._score_offline(request, everyone=True)[0] if everyone else ()
@@ -123,7 +123,8 @@ class Cascade:
         if not self._judges or (stop and not everyone):
             return Begun(scores, self._offline_verdict(request, scores, stop), "", {})
         content = content_of(request)
-        cached = self._cache.look_up(content, [judge.content_hash for judge in self.judges])
+        hashes = [judge.content_hash for judge in self.judges]
+        cached = {} if everyone else self._cache.look_up(content, hashes)
         return Begun(scores, None, content, cached)
 
     async def finish(self, request: Request, begun: Begun, *, everyone: bool = False) -> Verdict:

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from tidegauge.slo.agreement import calibration_bins
+from tidegauge.slo.drift import share_interval
 
-_BLUE, _GREY = "#1f5fa8", "#8a8a8a"
+_BLUE, _GREEN, _GREY = "#1f5fa8", "#2e7d4f", "#8a8a8a"
 
 
 def reliability(
@@ -39,6 +40,29 @@ def roc(path: Path, curves: Mapping[str, tuple[Sequence[float], Sequence[bool]]]
         axes.plot(*_roc_points(scores, truth), linewidth=1.5, label=name)
     if curves:
         axes.legend(loc="lower right", frameon=False, fontsize=8)
+    _save(figure, path)
+
+
+def shares_over_time(path: Path, judges: Mapping[str, Mapping[str, Sequence[int]]], *, window: int = 50) -> None:
+    """Sensitivity and specificity over the gold answers of each judge, from errors (1) in their order.
+
+    The line is the share of right ones among the last `window`, the band the interval of all so far, which may be
+    looked at any time.
+    """
+    figure, axes = _square("gold cases", "answers to cases of the class", "share right")
+    axes.set(aspect="auto")
+    axes.autoscale(axis="x")
+    for name, measures in judges.items():
+        for (measure, errors), color in zip(measures.items(), (_BLUE, _GREEN), strict=True):
+            places = range(1, len(errors) + 1)
+            right = [1 - error for error in errors]
+            lately = [sum(right[max(0, n - window) : n]) / min(n, window) for n in places]
+            bands = [share_interval(sum(right[:n]), n) for n in places]
+            low, high = [band.lo for band in bands], [band.hi for band in bands]
+            axes.fill_between(places, low, high, color=color, alpha=0.12, linewidth=0)
+            axes.plot(places, lately, color=color, linewidth=1.4, label=f"{name} {measure}")
+    if judges:
+        axes.legend(loc="lower right", frameon=False, fontsize=7)
     _save(figure, path)
 
 

@@ -23,7 +23,7 @@ from tidegauge.config import Config
 from tidegauge.domain import Clock, Micros, Sample, Verdict
 from tidegauge.errors import SourceChanged, SourceError, SourceUnfinished
 from tidegauge.prices import Prices
-from tidegauge.service import calibration, policy, route, tickets
+from tidegauge.service import calibration, gold_runs, interlock, policy, route, tickets
 from tidegauge.service.judging import StoreServices
 from tidegauge.service.policy import Policy
 from tidegauge.storage import commits, judging, ledger, sampling
@@ -103,11 +103,12 @@ class Read(StoreDoFn):
         config = self.settings.config
         self.scanner = Scanner(Prices(config.prices), config.job.oldest_days)
         self.known: set[int] = set()
+        self.asks = any(judge.on for judge in (config.judge, *config.judges.values()))
 
     def process(self, element: tuple[Tick, Claimed | None]) -> Iterable[Sample]:
         tick, claimed = element
         if claimed is None:
-            return self.claim(tick, ledger.claim_samples, SWEEP_PORTION)
+            return [*self.claim(tick, ledger.claim_samples, SWEEP_PORTION), *self._gold()]
         try:
             return self._scan_and_commit(tick, claimed)
         except SourceUnfinished as error:
@@ -117,6 +118,15 @@ class Read(StoreDoFn):
         except SourceError as error:
             self._release(tick, claimed, str(error), sweep=tick.sweep)
         return ()
+
+    def _gold(self) -> list[Sample]:
+        """Cases with known labels that are due, among the samples, so that judges cannot tell them apart."""
+        per_day = self.settings.config.gold.per_day
+        if not self.asks or not per_day:
+            return []
+        with self.store.write() as tx:
+            drawn = gold_runs.draw(tx, per_day, self.clock.now())
+        return [Sample(request=request, pi1=1.0, plan=0, sha256="") for request in drawn]
 
     def _scan_and_commit(self, tick: Tick, claimed: Claimed) -> Iterable[Sample]:
         block = claimed.block
@@ -170,13 +180,16 @@ class Evaluate(StoreDoFn):
         self.window = JudgeWindow(self.cascade)
 
     def start_bundle(self) -> None:
-        if self.cascade.has_bands:
+        with self.store.read() as tx:
+            trusted = not interlock.distrusted(tx)
+        self.cascade.calibration = None
+        if self.cascade.has_bands and trusted:
             everybody = (*self.cascade.evaluators, *self.cascade.judges)
             theta0 = self.settings.config.objective("*").theta0
             self.cascade.calibration = calibration.refresh(self.store, everybody, theta0, self.clock.now())
 
     def process(self, sample: Sample) -> Iterable[Verdict]:
-        self.window.submit(sample.request)
+        self.window.submit(sample.request, everyone=sample.request.request_id.startswith(gold_runs.MARK))
         return self.window.finished()
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
@@ -218,10 +231,13 @@ class CommitVerdicts(StoreDoFn):
 
     def _write(self, waiting: list[Verdict]) -> set[str]:
         now = self.clock.now()
+        samples, drawn = gold_runs.split(waiting)
         with self.store.write() as tx:
-            self._read_policies(tx, waiting, now)
-            keys = route.commit_verdicts(tx, waiting, self.policies, self.routing, now).test_keys
-            judging.cache_scores(tx, waiting, now)
+            gold_runs.keep_identities(tx, waiting, now)
+            gold_runs.keep_answers(tx, drawn, now)
+            self._read_policies(tx, samples, now)
+            keys = route.commit_verdicts(tx, samples, self.policies, self.routing, now).test_keys
+            judging.cache_scores(tx, samples, now)
             return keys
 
     def _read_policies(self, tx: Transaction, waiting: list[Verdict], now: Micros) -> None:

@@ -71,6 +71,7 @@ def parser() -> argparse.ArgumentParser:
         _sampling,
         _review,
         _judge,
+        _stops,
         _rubric,
         _gold,
         _evaluator,
@@ -165,6 +166,32 @@ def _judge(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None
         inner.add("report", "agreement with reviewers, and calibration, per judge and intent", "judge", "report")
     )
     report.add_argument("--plots", type=Path, metavar="DIR", help="reliability diagrams as PNG")
+    health = _json(inner.add("health", "answers to gold cases over time, and which judges are not believed", "health"))
+    health.add_argument("--plot", type=Path, metavar="FILE", help="sensitivity and specificity as PNG")
+    trust = inner.add("trust", "believe a judge again, and begin its gold answers anew", "health", "trust")
+    trust.add_argument("judge", metavar="NAME")
+    _who(trust)
+
+
+def _stops(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:
+    stops = _json(_Commands(commands, shared).add("stops", "intents whose decisions are frozen", "stops"))
+    inner = _Commands(stops.add_subparsers(title="actions", metavar="ACTION"), shared)
+    add = inner.add("set", "freeze the decisions of an intent", "stops", "add")
+    add.add_argument("intent", metavar="INTENT", help="* for all")
+    add.add_argument("--for", dest="span", metavar="TIME", help="such as 4h or 2d; default: until it is lifted")
+    _who(add)
+    lift = inner.add("lift", "decide again", "stops", "lift")
+    lift.add_argument("intent", metavar="INTENT")
+    lift.add_argument("--who", default=_login(), metavar="NAME", help="default: the login name")
+
+
+def _who(to: argparse.ArgumentParser) -> None:
+    to.add_argument("--who", default=_login(), metavar="NAME", help="default: the login name")
+    to.add_argument("--why", required=True, metavar="TEXT")
+
+
+def _login() -> str:
+    return os.environ.get("USER") or os.environ.get("LOGNAME") or "unknown"
 
 
 def _rubric(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:

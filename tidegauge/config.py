@@ -84,6 +84,9 @@ class JudgeSection(Section, frozen=True, kw_only=True):
     """How often it is asked where its score lies within `uncertain`."""
     uncertain: tuple[Rate, ...] = (0.3, 0.7)
 
+    owner: str = "platform"
+    """Who is told when it changes."""
+
     @property
     def on(self) -> bool:
         return self.base_url is not None or bool(self.panel)
@@ -101,6 +104,11 @@ class ReviewSection(Section, frozen=True, kw_only=True):
     confirmations: Positive = 1
     false_positive_rate: Rate = 0.0
     due_hours: NotNegative = 48.0
+
+
+class GoldSection(Section, frozen=True, kw_only=True):
+    per_day: NotNegative = 40
+    """Cases with known labels that pass through the judges in a day."""
 
 
 class WebhookSection(Section, frozen=True, kw_only=True):
@@ -158,10 +166,15 @@ class Config(Section, frozen=True, kw_only=True):
     """Folder of the user's own rubrics, NAME/VERSION.yaml; the shipped ones are known anyway."""
     prices: tuple[PriceSection, ...] = ()
     review: ReviewSection = ReviewSection()
+    gold: GoldSection = GoldSection()
     rollback: RollbackSection = RollbackSection()
     job: JobSection = JobSection()
     directory: Path = Path(".")
     """Where the file lies; relative paths are relative to it. Not a key of the file."""
+
+    def judge_owner(self, name: str) -> str:
+        """Who owns a judge; one that is not configured any more is the platform's."""
+        return self.judge.owner if name == "judge" else self.judges.get(name, JudgeSection()).owner
 
     def objective(self, intent: str) -> Objective:
         """The objective of an intent; an intent that is not named gets "*"."""

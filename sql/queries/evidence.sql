@@ -51,7 +51,7 @@ SELECT k.test_key, o.theta0, o.alpha, o.false_positive_rate, o.owner, o.risk
 FROM test_keys k JOIN objectives o ON o.objective = k.objective WHERE k.test_key IN :test_keys
 
 -- name: keys_behind
-SELECT test_key FROM test_keys WHERE version > decided_version ORDER BY test_key
+SELECT test_key, intent FROM test_keys WHERE version > decided_version ORDER BY test_key
 
 -- name: insert_outcome
 INSERT INTO outcomes (request_id, indicator, test_key, event_block, test_block, evaluator_hash, bin, policy, pi1, u, f,

@@ -22,7 +22,7 @@ from tidegauge.config import (
 )
 from tidegauge.config import StepSection as Step
 from tidegauge.domain import DAY, HALLUCINATION, Label
-from tidegauge.service import label
+from tidegauge.service import gold, interlock, label
 from tidegauge.storage.status import status
 from tidegauge.storage.store import Store
 from tidegauge.testing.judge_server import Answer, JudgeRequest, JudgeServer
@@ -131,3 +131,30 @@ def test_labels_teach_the_heuristics_to_spare_the_judge(store: Store, tmp_path: 
 
 def _texts(path: Path) -> list[str]:
     return [json.loads(entry)["response"] for entry in path.read_text().splitlines()]
+
+
+def test_gold_cases_pass_through_the_judge_unmarked(store: Store, tmp_path: Path) -> None:
+    with store.write() as tx:
+        lines = [
+            json.dumps({"response": f"Gold {n}.", "contexts": [CONTEXT], "hallucinated": n < 3, "reviewer": who})
+            for n in range(6)
+            for who in ("ann", "bob")
+        ]
+        gold.add(tx, lines, 0)
+    with JudgeServer(
+        lambda request: Answer("hallucinated" if "Gold 1" in str(request.record) else "faithful")
+    ) as server:
+        config = configured(store, server)
+        write(tmp_path, "first", [f"Refunds take {n} days." for n in range(10)])
+        found = run(config, store, tmp_path, Now())
+        asked = [request.body for request in server.counters.asked]
+    assert found["seen"] == found["judged"] == 10
+    assert len(asked) == 20
+    assert len({(frozenset(body), body["model"], body["messages"][0]["content"]) for body in asked}) == 1
+    assert "gold" not in json.dumps([{**body, "messages": body["messages"][:1]} for body in asked]).lower()
+    with store.read() as tx:
+        rows = {row["evaluator"]: row for row in interlock.health_rows(tx)}
+    assert rows["judge"]["gold"] == {"hallucinated": 5, "faithful": 5, "silent": 0}
+    assert rows["judge"]["specificity"]["est"] == 1.0
+    assert rows["judge"]["state"] == "trusted"
+    assert any("@127.0.0.1" in name for name in rows["judge"]["answers_as"])

@@ -89,7 +89,7 @@ def test_decisions_are_made_once_per_change(store: Store):
     assert decide_all(store) == []
     label(store, requests[:1], False)
     with store.read() as tx:
-        assert len(behind(tx)) == 1
+        assert len(behind(tx, 0)) == 1
 
 
 def test_the_store_and_the_pure_functions_agree(store: Store):

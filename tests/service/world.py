@@ -141,7 +141,7 @@ def body(incident: Incident) -> bytes:
 
 def decide_all(store: Store, mode: str = "auto") -> list[Decision]:
     with store.write() as tx:
-        return [decide(tx, key, mode, body, NOW) for key in behind(tx)]
+        return [decide(tx, key, mode, body, NOW) for key in behind(tx, NOW)]
 
 
 def table(store: Store, name: str) -> list[dict]:

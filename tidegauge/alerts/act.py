@@ -10,7 +10,7 @@ from tidegauge.alerts.webhook import SECRET, Attempt, Sender
 from tidegauge.config import Config
 from tidegauge.domain import HOUR, SECOND, Clock, DeliveryState, Micros, short_hash
 from tidegauge.service import decide as decisions
-from tidegauge.service import health, incidents, label, review
+from tidegauge.service import health, incidents, interlock, label, review
 from tidegauge.storage import outbox
 from tidegauge.storage.store import Store, retry_conflicts
 
@@ -26,11 +26,12 @@ _PORTION = 100
 def act(store: Store, config: Config, clock: Clock) -> None:
     """Decides every test whose evidence is ahead of its decision, then makes one attempt per due delivery."""
     with store.read() as tx:
-        behind = decisions.behind(tx)
+        behind = decisions.behind(tx, clock.now())
     for key in behind:
         retry_conflicts(_decide, store, key, config, clock.now())
     with store.write() as tx:
         health.check(tx, lambda intent: config.objective(intent).owner, clock.now())
+        interlock.watch(tx, config.judge_owner, clock.now())
     deliver(store, config, clock)
 
 

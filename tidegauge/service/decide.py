@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from math import inf, log
 
 from tidegauge.domain import HALLUCINATION, TEST_BLOCK, Incident, Micros, Value
-from tidegauge.service import incidents, tickets
+from tidegauge.service import incidents, interlock, stops, tickets
 from tidegauge.service.rate import Shown, complete_to, shown
 from tidegauge.slo import Rule, log_evidence
 from tidegauge.slo.rates import wilson_lower
@@ -45,9 +45,10 @@ class Reading(Value, frozen=True, kw_only=True):
     positives: int
 
 
-def behind(tx: Transaction) -> list[str]:
-    """Tests whose sums changed since they were last decided."""
-    return [row["test_key"] for row in tx.rows("keys_behind")]
+def behind(tx: Transaction, now: Micros) -> list[str]:
+    """Tests whose sums changed since they were last decided, but for those of intents that people stopped."""
+    stopped = stops.stopped(tx, now)
+    return [row["test_key"] for row in tx.rows("keys_behind") if not stops.is_stopped(stopped, row["intent"])]
 
 
 def decide(tx: Transaction, test_key: str, mode: str, body: Callable[[Incident], bytes], now: Micros) -> Decision:
@@ -61,7 +62,8 @@ def decide(tx: Transaction, test_key: str, mode: str, body: Callable[[Incident],
     incident = None
     if breach and not tx.value("incident_of_key", test_key=test_key):
         incident = incidents.open_incident(tx, key, _evidence(reading, rule, seen, mode), mode=mode, body=body, now=now)
-    wanted = not breach and wants_evidence(seen, reading.max_log_e, rule)
+    believed = not interlock.distrusted(tx)
+    wanted = not breach and wants_evidence(seen, reading.max_log_e, rule, believed=believed)
     escalation = _note_wish(tx, key, wanted, seen, terms=terms, now=now)
     tx.run(
         "record_decision",
@@ -88,8 +90,8 @@ def read(tx: Transaction, key: TestKey, rule: Rule) -> Reading:
     )
 
 
-def wants_evidence(seen: Shown, max_log_e: float, rule: Rule) -> bool:
-    """Whether labels are missing where they would decide.
+def wants_evidence(seen: Shown, max_log_e: float, rule: Rule, *, believed: bool = True) -> bool:
+    """Whether labels are missing where they would decide; `believed` is whether the judge's flags mean anything.
 
     Either the evidence is strong (M >= 10) but rests on too few confirmed positives, or the judge flags clearly more
     than twice the objective while fewer than five labels, or less than half of those asked for, came back.
@@ -97,7 +99,7 @@ def wants_evidence(seen: Shown, max_log_e: float, rule: Rule) -> bool:
     if seen.positives < rule.min_positives and max_log_e >= _STRONG:
         return True
     items = seen.judged + seen.unscored
-    missing = seen.labelled < max(rule.min_positives, seen.reviewed / 2)
+    missing = believed and seen.labelled < max(rule.min_positives, seen.reviewed / 2)
     return missing and items >= _FEWEST and wilson_lower(seen.flagged / items, items) > _NAIVE * rule.theta0
 
 

@@ -19,7 +19,7 @@ from tidegauge.domain import (
     Verdict,
     test_block,
 )
-from tidegauge.service import episodes
+from tidegauge.service import episodes, interlock
 from tidegauge.service import policy as policy_service
 from tidegauge.service.objectives import rule_of
 from tidegauge.service.policy import Policy
@@ -124,6 +124,7 @@ class _Writer:
         first_day = min(row["timestamp"] for row in samples) // DAY
         self._queued = reviews.queued_by_day(tx, [row["intent"] for row in samples], first_day)
         self._suspicious = reviews.queued_by_day(tx, [row["intent"] for row in samples], first_day, why=INJECTION)
+        self._distrusted = interlock.distrusted(tx)
         self._additions = Additions()
         self._outcomes: list[Row] = []
         self._cases: list[Row] = []
@@ -133,7 +134,7 @@ class _Writer:
         evaluator = verdict.decisive.content_hash if verdict.scores else ""
         event_block = test_block(sample["timestamp"])
         pi = self._pi(sample, verdict, policy, evaluator) if key else 0.0
-        f = clip_f(policy.f_of(evaluator, verdict.bin), pi)
+        f = clip_f(self._f(verdict, policy, evaluator), pi)
         reviewed = pi > 0 and chosen(self._routing.key, sample["request_id"], pi)
         u = min(1.0, key.pi_ref / sample["pi1"]) if key else 0.0
         block = max(event_block, key.read_block) if key else event_block
@@ -169,12 +170,15 @@ class _Writer:
         if reviewed:
             self._queue(sample, policy, INJECTION if verdict.why == INJECTION else _why(policy, key, pi), f, pi)
 
+    def _f(self, verdict: Verdict, policy: Policy, evaluator: str) -> float:
+        return policy.theta0 if evaluator in self._distrusted else policy.f_of(evaluator, verdict.bin)
+
     def _pi(self, sample: Row, verdict: Verdict, policy: Policy, evaluator: str) -> float:
         # How full the day's queue is was known before this item's coin: pi stays fixed in advance.
         place = (sample["intent"], sample["timestamp"] // DAY)
         if self._queued.get(place, 0) >= SURGE * policy.labels_per_day:
             return 0.0
-        pi = policy.pi_of(evaluator, verdict.bin)
+        pi = policy.r if evaluator in self._distrusted else policy.pi_of(evaluator, verdict.bin)
         if verdict.why != INJECTION:
             return pi
         # However bad they are known to be, a flood of them gets no more than the share of all others.

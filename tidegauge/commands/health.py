@@ -1,0 +1,62 @@
+"""`tidegauge judge health|trust`."""
+
+from typing import Any
+
+from tidegauge import show
+from tidegauge.commands.context import Context, note, print_json
+
+
+def run(context: Context) -> int:
+    """Which judges are believed, and how they answer cases whose label is known."""
+    from tidegauge.service.interlock import answers, health_rows
+
+    with context.store() as store, store.read() as tx:
+        rows, said = health_rows(tx), answers(tx)
+    if context.args.json:
+        print_json(rows)
+    elif rows:
+        print(text(rows))
+    else:
+        print("No judge was asked yet, and none answered a gold case. Next: tidegauge gold add, then tidegauge run")
+    if context.args.plot:
+        from evaluators.plots import shares_over_time
+
+        lines = {
+            f"{evaluator} {name}": {"sensitivity": found.missed, "specificity": found.accused}
+            for (evaluator, name), found in said.items()
+        }
+        shares_over_time(context.args.plot, lines)
+        note(f"wrote {context.args.plot}")
+    return 0
+
+
+def trust(context: Context) -> int:
+    from tidegauge.service import interlock
+
+    args = context.args
+    with context.store() as store, store.write() as tx:
+        released = interlock.trust(tx, args.judge, args.who, args.why, context.clock.now())
+    note(f"{args.judge}: {released} interlock(s) released; its gold answers begin anew")
+    return 0
+
+
+def text(rows: list[dict[str, Any]]) -> str:
+    header = ("judge", "state", "sensitivity", "specificity", "gold", "answers as")
+    lines = [
+        (
+            row["evaluator"],
+            row["state"] + (f": {row['why']['kind']}, since {row['since'][:16]}" if row["why"] else ""),
+            _share(row["sensitivity"]),
+            _share(row["specificity"]),
+            row["gold"]["hallucinated"] + row["gold"]["faithful"],
+            ", ".join(row["answers_as"]) or "-",
+        )
+        for row in rows
+    ]
+    return show.table(header, lines)
+
+
+def _share(value: dict[str, float | None]) -> str:
+    if value["est"] is None:
+        return "unknown"
+    return f"{value['est']:.2f} [{value['lo']:.2f}, {value['hi']:.2f}]"
