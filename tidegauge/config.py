@@ -122,6 +122,34 @@ class RollbackSection(Section, frozen=True, kw_only=True):
     webhook: WebhookSection = WebhookSection()
 
 
+class MatchSection(Section, frozen=True, kw_only=True):
+    """Traffic by its segment; what is not said may be anything."""
+
+    cohort: str | None = None
+    experiment: str | None = None
+    feature: str | None = None
+    model_version: str | None = None
+    prompt_version: str | None = None
+    retrieval_index: str | None = None
+
+
+class CanarySection(Section, frozen=True, kw_only=True):
+    """A canary and what must not become worse by it."""
+
+    name: str
+    canary: MatchSection
+    control: MatchSection | None = None
+    """All other traffic where nothing is said."""
+    intent: str = "*"
+    latency_ms: NotNegative = 120.0
+    """Of the 95th percentile."""
+    success_drop: Rate = 0.05
+    """Of the share of requests that are ok, no fallback and without a thumb down."""
+    alpha: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.001
+    """Chance that a canary that is no worse is shifted back."""
+    owner: str = "platform"
+
+
 class StepSection(Section, frozen=True, kw_only=True):
     """A step of the cascade that may end it: where its calibrated P(hallucinated) is outside a band."""
 
@@ -168,6 +196,7 @@ class Config(Section, frozen=True, kw_only=True):
     review: ReviewSection = ReviewSection()
     gold: GoldSection = GoldSection()
     rollback: RollbackSection = RollbackSection()
+    canaries: tuple[CanarySection, ...] = ()
     job: JobSection = JobSection()
     directory: Path = Path(".")
     """Where the file lies; relative paths are relative to it. Not a key of the file."""

@@ -6,7 +6,7 @@ from datetime import date
 from difflib import get_close_matches
 from importlib.metadata import entry_points
 
-from tidegauge.config import Config, JudgeSection
+from tidegauge.config import Config, JudgeSection, MatchSection
 
 EVALUATORS = ("rules", "overlap", "groundedness", "judge")
 """Names of the shipped evaluators."""
@@ -37,7 +37,10 @@ def password_in(url: str) -> bool:
 
 def broken_rule(config: Config) -> Problem | None:
     """The first rule that the configuration breaks: the key and what is wrong with it."""
-    rules: tuple[Callable[[Config], Problem | None], ...] = (_store, _sources, _evaluators, _judge, _prices, _rollback)
+    rules: tuple[Callable[[Config], Problem | None], ...] = (
+        *(_store, _sources, _evaluators, _judge),
+        *(_prices, _canaries, _rollback),
+    )
     return next((problem for rule in rules if (problem := rule(config))), None)
 
 
@@ -51,6 +54,16 @@ def _sources(config: Config) -> Problem | None:
     for position, source in enumerate(config.sources):
         if not source.files.strip():
             return ("sources", str(position), "files"), 'expected a glob such as "logs/*.jsonl"'
+    return None
+
+
+def _canaries(config: Config) -> Problem | None:
+    names = [section.name for section in config.canaries]
+    for place, section in enumerate(config.canaries):
+        if names.count(section.name) > 1:
+            return ("canaries", str(place), "name"), f"{section.name!r} is named twice"
+        if section.canary == MatchSection():
+            return ("canaries", str(place), "canary"), "say which traffic it is, such as {cohort: canary}"
     return None
 
 

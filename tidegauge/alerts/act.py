@@ -9,8 +9,8 @@ from tidegauge.alerts.event import rollback_body
 from tidegauge.alerts.webhook import SECRET, Attempt, Sender
 from tidegauge.config import Config
 from tidegauge.domain import HOUR, SECOND, Clock, DeliveryState, Micros, short_hash
+from tidegauge.service import canary, health, incidents, interlock, label, review
 from tidegauge.service import decide as decisions
-from tidegauge.service import health, incidents, interlock, label, review
 from tidegauge.storage import outbox
 from tidegauge.storage.store import Store, retry_conflicts
 
@@ -32,6 +32,7 @@ def act(store: Store, config: Config, clock: Clock) -> None:
     with store.write() as tx:
         health.check(tx, lambda intent: config.objective(intent).owner, clock.now())
         interlock.watch(tx, config.judge_owner, clock.now())
+        canary.watch(tx, config.canaries, clock.now())
     deliver(store, config, clock)
 
 

@@ -53,6 +53,12 @@ def add(one: bytes, other: bytes) -> bytes:
     return pack(numbers, counts)
 
 
+def values(numbers: Ints) -> Floats:
+    """The value that stands for each bucket, off by at most 1 %."""
+    found: Floats = 2 * GAMMA ** numbers.astype(np.float64) / (GAMMA + 1)
+    return found
+
+
 def quantile(data: bytes, q: float) -> float | None:
     """The q-quantile in the unit of the values, within 1 %; None of an empty histogram."""
     table = unpack(data)
@@ -61,4 +67,4 @@ def quantile(data: bytes, q: float) -> float | None:
     rank = q * (table[:, 1].sum() - 1)
     place = int(np.searchsorted(table[:, 1].cumsum(), rank, side="right"))
     number = int(table[min(place, len(table) - 1), 0])
-    return 2 * GAMMA**number / (GAMMA + 1)
+    return float(values(np.array([number]))[0])

@@ -1,0 +1,85 @@
+"""Canaries, from a log to a breach."""
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines import jobs
+from tests.support.ingest import Now
+from tests.support.logs import line
+from tidegauge.config import CanarySection, Config, MatchSection, SamplingSection, StoreSection
+from tidegauge.service import canary, tickets
+from tidegauge.storage.store import Store
+
+SECTION = CanarySection(name="checkout", canary=MatchSection(cohort="canary"), owner="payments")
+
+
+def traffic(
+    folder: Path, hours: int = 4, slower: float = 0.0, worse: float = 0.0, prompt: str = "p-2", start: int = 0
+) -> None:
+    rng = random.Random(3)
+    lines = []
+    for n in range(hours * 12 * 60):
+        cohort = "canary" if rng.random() < 0.2 else "stable"
+        mine = cohort == "canary"
+        lines.append(
+            line(
+                request_id=f"{prompt}-{n}",
+                timestamp=f"2026-10-01T{start + n // 720:02}:{n // 12 % 60:02}:{n % 12 * 5:02}Z",
+                cohort=cohort,
+                prompt_version=prompt if mine else "p-1",
+                status="error" if rng.random() < 0.05 + worse * mine else "ok",
+                latency_ms=rng.lognormvariate(6, 0.4) + slower * mine,
+            )
+        )
+    (folder / f"{prompt}.jsonl").write_bytes(b"\n".join(lines) + b"\n")
+
+
+def look(store: Store, folder: Path, section: CanarySection = SECTION) -> list[dict[str, Any]]:
+    config = Config(store=StoreSection(url=store.url), sampling=SamplingSection(rate=0.0), canaries=(section,))
+    jobs.run(config, store, Now(), logs=[f"{folder}/*.jsonl"], progress=jobs.silent)
+    with store.read() as tx:
+        return canary.canary_rows(tx)
+
+
+def test_a_canary_that_is_no_worse_runs_on(store: Store, tmp_path: Path) -> None:
+    traffic(tmp_path)
+    (row,) = look(store, tmp_path)
+    assert (row["state"], row["breached_at"]) == ("running", None)
+    assert row["deployment"]["prompt_version"] == "p-2"
+    requests = row["evidence"]["requests"]
+    assert sum(requests.values()) == 2880
+    assert requests["canary"] == pytest.approx(576, rel=0.2)
+    assert not row["evidence"]["success_drop"]["proven"]
+
+
+@pytest.mark.parametrize(
+    ("change", "guardrail"), [({"slower": 500.0}, "latency_p95_ms"), ({"worse": 0.2}, "success_drop")]
+)
+def test_a_worse_one_breaches_once_and_its_owner_has_a_ticket(
+    store: Store, tmp_path: Path, change: dict[str, float], guardrail: str
+) -> None:
+    traffic(tmp_path, **change)
+    (row,) = look(store, tmp_path)
+    assert row["state"] == "breach"
+    assert row["evidence"][guardrail]["proven"]
+    with store.read() as tx:
+        found = [t for t in tickets.ticket_rows(tx) if t["kind"] == "canary_breach"]
+    assert [(t["owner"], t["subject"]["canary"]) for t in found] == [("payments", "checkout")]
+    assert look(store, tmp_path) == [row]
+
+
+def test_another_deployment_under_the_cohort_is_another_trial(store: Store, tmp_path: Path) -> None:
+    traffic(tmp_path, hours=2, slower=500.0)
+    look(store, tmp_path)
+    traffic(tmp_path, hours=4, prompt="p-3", start=3)
+    rows = {row["deployment"]["prompt_version"]: row for row in look(store, tmp_path)}
+    assert {prompt: row["state"] for prompt, row in rows.items()} == {"p-2": "breach", "p-3": "running"}
+
+
+def test_without_canary_traffic_there_is_no_trial(store: Store, tmp_path: Path) -> None:
+    traffic(tmp_path, hours=1)
+    other = CanarySection(name="other", canary=MatchSection(experiment="none"))
+    assert look(store, tmp_path, other) == []

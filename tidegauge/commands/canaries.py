@@ -1,0 +1,47 @@
+"""`tidegauge canaries`."""
+
+from typing import Any
+
+from tidegauge import show
+from tidegauge.commands.context import Context, print_json
+
+
+def run(context: Context) -> int:
+    from tidegauge.service.canary import canary_rows
+
+    with context.store() as store, store.read() as tx:
+        rows = canary_rows(tx)
+    if context.args.json:
+        print_json(rows)
+    elif rows:
+        print(text(rows))
+    else:
+        print("No canary had traffic yet. They are named in tidegauge.yaml under `canaries`")
+    return 0
+
+
+def text(rows: list[dict[str, Any]]) -> str:
+    header = ("canary", "deployment", "since", "state", "p95 slower by", "success lower by", "requests")
+    cells = []
+    for row in rows:
+        seen = row["evidence"]
+        cells.append(
+            (
+                row["name"],
+                show.deployment(row["deployment"]),
+                row["started_at"][:16],
+                row["state"],
+                _worse(seen["latency_p95_ms"], 1, " ms"),
+                _worse(seen["success_drop"], 100, " points"),
+                f"{seen['requests']['canary']} of {sum(seen['requests'].values())}",
+            )
+        )
+    return show.table(header, cells)
+
+
+def _worse(found: dict[str, Any], factor: float, unit: str) -> str:
+    if found["worse_by"] is None:
+        return "unknown"
+    return f"{found['worse_by'] * factor:.1f} ± {found['se'] * factor:.1f}{unit}" + (
+        ", proven" if found["proven"] else ""
+    )
