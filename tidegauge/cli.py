@@ -77,6 +77,7 @@ def parser() -> argparse.ArgumentParser:
         _evaluator,
         _files,
         _demo,
+        _drill,
     ):
         add(commands, shared)
     return top
@@ -265,6 +266,22 @@ def _demo(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:
     demo.add_argument("--directory", type=Path, default=Path("demo"), metavar="DIR", help="default ./demo")
     demo.add_argument("--requests", type=int, default=60_000, metavar="N")
     demo.add_argument("--days", type=int, default=14, metavar="N")
+
+
+def _drill(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:
+    drill = _Commands(commands, shared).add(
+        "drill", "rehearse a regression on the real path, in a store of its own", "drill"
+    )
+    _json(drill).add_argument("--intent", metavar="NAME", help="which intent breaks")
+    drill.add_argument("--rate", type=float, default=0.08, metavar="SHARE", help="hallucinated after the release; 0.08")
+    drill.add_argument("--base-rate", type=float, default=0.01, metavar="SHARE", help="before it; 0.01")
+    drill.add_argument("--target", default="3d", metavar="TIME", help="event time within which it must be found; 3d")
+    drill.add_argument("--healthy", type=int, default=3, metavar="DAYS", help="before the release; 3")
+    drill.add_argument("--days", type=int, default=7, metavar="DAYS", help="after it, at most; 7")
+    drill.add_argument("--labels-after", default="6h", metavar="TIME", help="what a reviewer takes; 6h")
+    drill.add_argument("--seed", type=int, default=1, metavar="N")
+    drill.add_argument("--unless-passed-within", metavar="TIME", help="do nothing if one has; for schedules")
+    drill.add_argument("--history", action="store_true", help="earlier drills instead")
 
 
 def _json(to: argparse.ArgumentParser) -> argparse.ArgumentParser:
