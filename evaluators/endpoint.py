@@ -29,6 +29,15 @@ UNSAID_WAIT = 1.0  # seconds after a 429 that does not say how long
 UP_TO_DATE = {"format": "json_schema", "logprobs": "yes", "temperature": "yes", "seed": "yes", "limit": "max_tokens"}
 """What a new endpoint is asked with."""
 
+_NAMES = {
+    "limit": (b"max_tokens", b"max_completion_tokens"),
+    "logprobs": (b"logprobs",),
+    "temperature": (b"temperature",),
+    "seed": (b"seed",),
+    "format": (b"response_format", b"json_schema", b"json_object"),
+}
+"""Words by which an error names the option that it refuses."""
+
 _LADDER = {"json_schema": "json_object", "json_object": "text"}
 _LIMITS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "none"}
 _ALTERNATIVES = 5
@@ -160,14 +169,7 @@ class Endpoint:
 
     @staticmethod
     def _suspects(refusal: bytes) -> list[str]:
-        names = {
-            "limit": (b"max_tokens", b"max_completion_tokens"),
-            "logprobs": (b"logprobs",),
-            "temperature": (b"temperature",),
-            "seed": (b"seed",),
-            "format": (b"response_format", b"json_schema", b"json_object"),
-        }
-        named = [option for option, words in names.items() if any(word in refusal for word in words)]
+        named = [option for option, words in _NAMES.items() if any(word in refusal for word in words)]
         return [*named, *(option for option in ("format", "format", "logprobs", "limit", "temperature") if not named)]
 
     def forget(self, known: Mapping[str, str]) -> None:
@@ -184,6 +186,13 @@ class Endpoint:
             self._remembered = dict(self._known)
             learnt = {k: v for k, v in self._known.items() if v != UP_TO_DATE[k]}
             await asyncio.to_thread(self._memory.remember, self.section.base_url, self.section.model, learnt)
+
+
+def names_an_option(refusal: bytes) -> bool:
+    """Whether an error says that an option of the request is not valid, rather than that something broke."""
+    said = refusal.lower()
+    named = any(word in said for words in _NAMES.values() for word in words)
+    return named and any(word in said for word in (b"valid", b"support", b"unknown", b"unrecognized", b"extra"))
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float:

@@ -21,7 +21,7 @@ import msgspec
 
 from evaluators.answer import Problem, Reply, Unusable, label_probability, parse_answer, read_reply
 from evaluators.base import Outcome, content_hash
-from evaluators.endpoint import Endpoint, Hung, Response, retry_after
+from evaluators.endpoint import Endpoint, Hung, Response, names_an_option, retry_after
 from evaluators.evidence import context_span, locate, response_span
 from evaluators.fence import visible
 from evaluators.prompt import AGAIN, RECORD, TASK, system_message, user_message
@@ -209,7 +209,7 @@ class _Call:
         while True:
             asked_with = endpoint.known
             response = await self._post(endpoint, endpoint.body(messages, self._judge.rubric.response, self._draw))
-            if response.status != 400 or _names_the_record(response.body):
+            if not _refuses_the_request(response):
                 return response
             # Of many calls that are refused at once, one steps down for all of them.
             if asked_with == endpoint.known and not endpoint.step_down(response.body):
@@ -356,6 +356,13 @@ def _is_address(url: str) -> bool:
         return address.scheme in ("http", "https") and bool(address.hostname)
     except ValueError:  # brackets that hold no address
         return False
+
+
+def _refuses_the_request(response: Response) -> bool:
+    """Whether an option may be at fault. Some servers answer an unknown one with 422, or even 500, and name it."""
+    if response.status == 400:
+        return not _names_the_record(response.body)
+    return response.status in (422, 500, 501) and names_an_option(response.body)
 
 
 def _names_the_record(body: bytes) -> bool:

@@ -101,6 +101,19 @@ def test_what_an_endpoint_refuses_is_left_out_from_then_on(
         assert server.counters.requests == 4 + refused
 
 
+@pytest.mark.parametrize("status", [422, 500])
+def test_a_server_that_refuses_an_option_with_another_status_is_understood(status: int) -> None:
+    with JudgeServer(refuses=("json_schema", "logprobs"), refuses_with=status) as server:
+        assert [o.state for o in ask(server, [REQUEST] * 2)] == [JUDGED] * 2
+        assert server.counters.requests == 4
+
+
+def test_an_error_that_names_no_option_is_no_refusal() -> None:
+    with JudgeServer(faults=[Fault("status", 500, text="out of memory")] * 3) as server:
+        assert ask(server)[0].state is PENDING
+        assert all("response_format" in request.body for request in server.counters.asked)
+
+
 def test_many_refusals_at_once_are_one_step_down() -> None:
     with JudgeServer(refuses=("json_schema",), latency=0.02) as server:
         outcomes = ask(server, [REQUEST] * 30, at_once=True)

@@ -100,9 +100,9 @@ def faithful(_request: JudgeRequest) -> Answer:
 class JudgeServer(LoopbackServer):
     """Speaks POST /v1/chat/completions. `faults` are taken one a request, None for none; when they end all goes well.
 
-    `latency` is in seconds, a number or a function of the request. `refuses`: options that are answered with 400, of
-    json_schema, json_object, logprobs, temperature, max_tokens, as servers do that do not know them. `usage`: tokens in
-    and out of every answer; None where the server does not say.
+    `latency` is in seconds, a number or a function of the request. `refuses`: options that are answered with the status
+    `refuses_with`, of json_schema, json_object, logprobs, temperature, max_tokens, as servers do that do not know them.
+    `usage`: tokens in and out of every answer; None where the server does not say.
     """
 
     def __init__(
@@ -112,11 +112,13 @@ class JudgeServer(LoopbackServer):
         faults: Iterable[Fault | None] = (),
         latency: float | Callable[[JudgeRequest], float] = 0.0,
         refuses: Iterable[str] = (),
+        refuses_with: int = 400,
         usage: tuple[int, int] | None = (100, 20),
     ) -> None:
         self.verdict = verdict
         self.latency = latency
         self.refuses = frozenset(refuses)
+        self.refuses_with = refuses_with
         self.usage = usage
         self.counters = Counters()
         self._faults: Iterator[Fault | None] = iter(faults)
@@ -144,7 +146,7 @@ class JudgeServer(LoopbackServer):
             fault = next(self._faults, None)
         refused = sorted(self.refuses & _options(request.body))
         if fault is None and refused:
-            fault = Fault("status", status=400, text=f"{refused[0]} is not supported")
+            fault = Fault("status", status=self.refuses_with, text=f"{refused[0]} is not supported")
         time.sleep(self.latency(request) if callable(self.latency) else self.latency)
         with self.lock:  # before the response goes out: the next request may come in before this thread goes on
             self.counters.in_flight -= fault is None or fault.kind != "hang"
