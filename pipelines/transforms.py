@@ -33,6 +33,8 @@ from tidegauge.storage.store import Store, Transaction, retry_conflicts
 
 SWEEP_PORTION = 2_000
 VERDICTS_A_COMMIT = 500
+USUAL_RATE = 0.02
+MOST_PORTIONS = 4
 
 
 class Tick(msgspec.Struct, frozen=True):
@@ -88,8 +90,14 @@ class Plan(StoreDoFn):
         job = self.settings.config.job
         Planner(self.store, self.clock, job.block_bytes, self.settings.final).plan(self.settings.sources)
         planned_by = tick.planned_by or self.clock.now()
-        for claimed in self.claim(tick, ledger.claim_blocks, planned_by, job.portion_blocks):
+        for claimed in self.claim(tick, ledger.claim_blocks, planned_by, self._portion(job.portion_blocks)):
             yield tick, claimed
+
+    def _portion(self, blocks: int) -> int:
+        """Blocks of a tick: what is held until its end are samples, and each tick ends with a wait for the judge."""
+        with self.store.read() as tx:
+            rate = max((plan.rate for plan in sampling.plans(tx)), default=1.0)
+        return round(blocks * min(max(USUAL_RATE / rate if rate else MOST_PORTIONS, 1), MOST_PORTIONS))
 
 
 class Read(StoreDoFn):
