@@ -37,6 +37,12 @@ SELECT evaluator_hash, evaluator, block, identity, answers FROM judge_identities
 SELECT evaluator_hash, sum(items) AS items, sum(CASE WHEN bin = :unscored THEN items ELSE 0 END) AS unscored
 FROM rate_sums WHERE block >= :first GROUP BY evaluator_hash
 
+-- name: surprise
+SELECT s.evaluator_hash, a.name, sum(s.returned) AS returned, sum(s.positives) AS positives, sum(s.q) AS q,
+    sum(s.g) AS g, sum(s.qq) AS qq, sum(s.qg) AS qg, sum(s.gg) AS gg
+FROM rate_sums s JOIN artifacts a ON a.content_hash = s.evaluator_hash AND a.kind = 'evaluator'
+WHERE s.block >= :first GROUP BY s.evaluator_hash, a.name ORDER BY s.evaluator_hash
+
 -- name: settled_samples
 SELECT sum(sampled) AS sampled, sum(final) AS final FROM cells WHERE block >= :first AND block <= :last
 

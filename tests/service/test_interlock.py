@@ -10,7 +10,7 @@ from tests.service.sums import month, rows
 from tests.service.world import HASH, NOW, decide_all, judge, label, table
 from tidegauge.domain import DAY, HOUR, TEST_BLOCK, UNSCORED_BIN, EvaluationState, Objective, Score, Verdict
 from tidegauge.errors import UsageError
-from tidegauge.service import gold, gold_runs, interlock, stops, tickets
+from tidegauge.service import gold, gold_runs, health, interlock, stops, tickets
 from tidegauge.service.policy import refresh
 from tidegauge.storage.store import Store
 
@@ -222,3 +222,20 @@ def test_a_stop_ends_by_itself_and_needs_a_reason(store: Store) -> None:
             stops.stop(tx, "refunds", "ann", "why", NOW, NOW)
         with pytest.raises(UsageError, match="no stop is in force"):
             stops.lift(tx, "refunds", "ann", NOW + HOUR)
+
+
+def test_labels_that_contradict_the_scores_are_the_judge_owner_s_ticket(store: Store) -> None:
+    with store.write() as tx:
+        tx.run("register_artifact", kind="evaluator", name="judge", version="1", content_hash=HASH, now=NOW)
+    warm = month(200, every=0.1)
+    judge(store, warm)
+    label(store, warm, False)
+    changed = month(100, start=1000, first=30, every=0.1)
+    judge(store, changed)
+    label(store, changed[:40], True)
+    label(store, changed[40:], False)
+    with store.write() as tx:
+        health.check(tx, lambda intent: "payments", lambda name: f"owner of {name}", NOW)
+        (found,) = [t for t in tickets.ticket_rows(tx) if t["kind"] == "judge_drift"]
+    assert (found["owner"], found["subject"]["evaluator"]) == ("owner of judge", "judge")
+    assert found["evidence"]["surprise"] > 20

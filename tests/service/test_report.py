@@ -73,13 +73,13 @@ def test_reviews_that_never_come_back_are_a_ticket(store: Store):
     requests = [request(n, n * 0.1) for n in range(40)]
     judge(store, requests)
     with store.write() as tx:
-        health.check(tx, lambda intent: "payments", NOW + 10 * DAY)
+        health.check(tx, lambda intent: "payments", str, NOW + 10 * DAY)
     assert {(t["kind"], t["owner"], t["state"]) for t in table(store, "tickets")} == {
         ("reviews_unreturned", "payments", "open")
     }
     label(store, requests, False)
     with store.write() as tx:
-        health.check(tx, lambda intent: "payments", NOW + 10 * DAY)
+        health.check(tx, lambda intent: "payments", str, NOW + 10 * DAY)
     assert {t["state"] for t in table(store, "tickets")} == {"closed"}
 
 
@@ -87,7 +87,7 @@ def test_low_coverage_is_a_ticket(store: Store):
     judge(store, [request(n, n * 0.1) for n in range(40)], bins=[8] * 10 + [0] * 30)
     judge(store, [request(100, 40)])
     with store.write() as tx:
-        health.check(tx, lambda intent: "platform", NOW)
+        health.check(tx, lambda intent: "platform", str, NOW)
     assert [(t["kind"], json.loads(t["evidence"])) for t in table(store, "tickets")] == [
         ("coverage_low", {"judged": 30, "sampled": 40})
     ]

@@ -30,7 +30,7 @@ def act(store: Store, config: Config, clock: Clock) -> None:
     for key in behind:
         retry_conflicts(_decide, store, key, config, clock.now())
     with store.write() as tx:
-        health.check(tx, lambda intent: config.objective(intent).owner, clock.now())
+        health.check(tx, lambda intent: config.objective(intent).owner, config.judge_owner, clock.now())
         interlock.watch(tx, config.judge_owner, clock.now())
         canary.watch(tx, config.canaries, clock.now())
     deliver(store, config, clock)

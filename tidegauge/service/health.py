@@ -1,15 +1,20 @@
-"""Tickets about the measurement itself: reviews that never come back, samples that are never judged."""
+"""Tickets about the measurement: reviews that never come back, samples never judged, scores that changed meaning."""
 
 from collections.abc import Callable
+from math import sqrt
 from typing import NamedTuple
 
 from tidegauge.domain import DAY, HALLUCINATION, TEST_BLOCK, UNSCORED_BIN, Micros
 from tidegauge.service import tickets
+from tidegauge.slo.canary import boundary
 from tidegauge.storage.store import Transaction
 
 UNRETURNED = 0.05
 COVERAGE = 0.9
+DRIFT_ALPHA = 0.001
 _FEWEST = 20
+_FEWEST_LABELS = 50
+_FEWEST_POSITIVES = 5
 _WINDOW = 28  # blocks: a week, ended a day ago, so that what is in work does not count
 _RECENT = DAY // TEST_BLOCK
 
@@ -20,10 +25,31 @@ class _Finding(NamedTuple):
     evidence: dict[str, int]
 
 
-def check(tx: Transaction, owner_of: Callable[[str], str], now: Micros) -> None:
-    """Opens and closes the tickets of every intent."""
+def check(tx: Transaction, owner_of: Callable[[str], str], judge_owner: Callable[[str], str], now: Micros) -> None:
+    """Opens and closes the tickets of every intent and evaluator; the owners of intents and of judges by name."""
     _reviews(tx, owner_of, now)
     _coverage(tx, owner_of, now)
+    _drift(tx, judge_owner, now)
+
+
+def _drift(tx: Transaction, judge_owner: Callable[[str], str], now: Micros) -> None:
+    """Whether labels say more than scores were taken to mean: the sum of (R/pi)(Y - f) beyond its standard error."""
+    newest = tx.value("newest_traffic")
+    for row in tx.rows("surprise", first=int(newest or 0) // TEST_BLOCK - _WINDOW + 1):
+        returned, positives = int(row["returned"]), int(row["positives"])
+        surprise, variance = row["q"] - row["g"], row["qq"] - 2 * row["qg"] + row["gg"]
+        bad = (
+            returned >= _FEWEST_LABELS
+            and positives >= _FEWEST_POSITIVES
+            and surprise > boundary(returned, DRIFT_ALPHA) * sqrt(max(variance, 0.0))
+        )
+        subject = {"evaluator": row["name"], "hash": row["evaluator_hash"]}
+        if bad:
+            evidence = {"labelled": returned, "positives": positives, "surprise": surprise, "se": sqrt(variance)}
+            owner = judge_owner(row["name"])
+            tickets.open_ticket(tx, kind="judge_drift", subject=subject, owner=owner, evidence=evidence, now=now)
+        else:
+            tickets.close_ticket(tx, tickets.ticket_id("judge_drift", subject), now)
 
 
 def _reviews(tx: Transaction, owner_of: Callable[[str], str], now: Micros) -> None:
