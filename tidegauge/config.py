@@ -109,9 +109,30 @@ class WebhookSection(Section, frozen=True, kw_only=True):
     url: str | None = None
 
 
+Mode = Literal["dry_run", "approve", "auto"]
+
+
 class RollbackSection(Section, frozen=True, kw_only=True):
-    mode: Literal["dry_run", "approve", "auto"] = "dry_run"
+    mode: Mode = "dry_run"
+    intents: dict[str, Mode] = {}
+    """Another mode for some intents."""
     webhook: WebhookSection = WebhookSection()
+    approval_hours: NotNegative = 24.0
+    """A rollback that was neither approved nor sent by then has failed, and somebody is told."""
+    cool_down_hours: NotNegative = 6.0
+    """Between two rollbacks of one intent."""
+    most_per_day: Positive = 3
+    verify_minutes: NotNegative = 60.0
+    """Event time in which the traffic has to leave after the receiver said yes."""
+    verify_share: Rate = 0.05
+    """Share of the intent's requests below which it has left."""
+    dead_letter_hours: NotNegative = 24.0
+    """A webhook that could not be delivered for so long is given up."""
+    link: str | None = None
+    """Where people read about an incident; `{incident}` is replaced by its id."""
+
+    def mode_of(self, intent: str) -> Mode:
+        return self.intents.get(intent, self.mode)
 
 
 class StepSection(Section, frozen=True, kw_only=True):

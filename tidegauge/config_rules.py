@@ -132,8 +132,8 @@ def _rollback(config: Config) -> Problem | None:
     url = config.rollback.webhook.url
     if url is not None and not _URL.match(url):
         return ("rollback", "webhook", "url"), "expected a URL that begins with http:// or https://"
-    if config.rollback.mode == "auto" and url is None:
-        return ("rollback", "mode"), "auto needs rollback.webhook.url, or TIDEGAUGE_ROLLBACK_WEBHOOK_URL"
-    if config.rollback.mode == "approve" and url is None:
-        return ("rollback", "mode"), "approve needs rollback.webhook.url, or TIDEGAUGE_ROLLBACK_WEBHOOK_URL"
+    modes = {("mode",): config.rollback.mode} | {("intents", name): m for name, m in config.rollback.intents.items()}
+    for key, mode in modes.items():
+        if mode != "dry_run" and url is None:
+            return ("rollback", *key), f"{mode} needs rollback.webhook.url, or TIDEGAUGE_ROLLBACK_WEBHOOK_URL"
     return None

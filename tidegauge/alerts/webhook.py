@@ -1,5 +1,6 @@
 """One attempt to deliver a webhook, signed as Standard Webhooks 1.0.0 says. Failures are values."""
 
+import asyncio
 import base64
 import math
 import time
@@ -11,6 +12,7 @@ import httpx
 from standardwebhooks import Webhook
 
 from tidegauge.alerts.event import CONTENT_TYPE
+from tidegauge.domain import short_hash
 from tidegauge.errors import ConfigError
 
 SECRET = "TIDEGAUGE_ROLLBACK_WEBHOOK_SECRET"  # noqa: S105 - the variable's name
@@ -44,6 +46,8 @@ class Sender:
             raise ConfigError(f"{SECRET}: no usable secret; write whsec_ and the base64 of 24 to 64 random bytes")
         self._webhook = Webhook(secret)
         self._url = url
+        self.target = short_hash("target", url)
+        """Names the URL where it must not be written, as it may hold a password."""
         self._wall = wall
 
     def send(self, delivery: str, body: bytes) -> Attempt:
@@ -55,14 +59,20 @@ class Sender:
             "webhook-signature": self._webhook.sign(msg_id=delivery, timestamp=at, data=body.decode()),
         }
         try:
-            with (
-                httpx.Client(timeout=TIMEOUT_SECONDS, follow_redirects=False, trust_env=False) as client,
-                client.stream("POST", self._url, content=body, headers=headers) as answer,
-            ):
-                wait = _seconds(answer.headers.get("retry-after"))
-                return Attempt(answer.status_code, str(answer.status_code), wait)
+            return asyncio.run(self._post(body, headers))
+        except TimeoutError:
+            return Attempt(None, f"no answer in {TIMEOUT_SECONDS:g} s", None)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             return Attempt(None, type(error).__name__, None)
+
+    async def _post(self, body: bytes, headers: dict[str, str]) -> Attempt:
+        """httpx limits each wait for itself, and a receiver that drips would hold us; this limits the whole."""
+        async with (
+            asyncio.timeout(TIMEOUT_SECONDS),
+            httpx.AsyncClient(timeout=TIMEOUT_SECONDS, follow_redirects=False, trust_env=False) as client,
+            client.stream("POST", self._url, content=body, headers=headers) as answer,
+        ):
+            return Attempt(answer.status_code, str(answer.status_code), _seconds(answer.headers.get("retry-after")))
 
 
 def _is_secret(secret: str) -> bool:

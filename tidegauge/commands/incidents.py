@@ -12,20 +12,25 @@ def run(context: Context) -> int:
 
     with context.store() as store, store.read() as tx:
         rows = incident_rows(tx)
+    if context.args.dead:
+        rows = [row for row in rows if any(d["status"] == "failed" for d in row["deliveries"])]
     if context.args.json:
         print_json(rows)
     elif rows:
         print("\n\n".join(text(row) for row in rows))
     else:
-        print("No incidents. `tidegauge slo` shows the rates.")
+        what = "dead letters" if context.args.dead else "incidents"
+        print(f"No {what}. `tidegauge slo` shows the rates.")
     return 0
 
 
 def text(row: Mapping[str, Any]) -> str:
     """One incident; how its webhook fared, and what may be done."""
+    stage = f", rollback {row['stage']}" if row["stage"] else ""
     lines = [
-        f"{row['id']}  {row['intent']}  {row['state']}  opened {row['opened_at']}",
+        f"{row['id']}  {row['intent']}  {row['state']}{stage}  opened {row['opened_at']}",
         f"  deployment {show.deployment(row['deployment'])}",
+        f"  last good  {show.deployment(row['last_good'])}",
     ]
     evidence = row["evidence"]
     if "rate" in evidence:
@@ -33,10 +38,27 @@ def text(row: Mapping[str, Any]) -> str:
             f"  rate {show.percent(evidence['rate'])} {show.interval(evidence.get('low'), evidence.get('high'))}"
         )
     for delivery in row["deliveries"]:
-        lines.append(f"  webhook {delivery['id']}  {delivery['status']}  attempts {delivery['attempts']}")
-        if delivery["status"] == "held":
-            lines.append(f"  next: tidegauge incidents approve {row['id']}, or cancel")
+        said = f"  {delivery['last_status']}" if delivery["last_status"] else ""
+        dead = "  dead letter" if delivery["status"] == "failed" else ""
+        lines.append(f"  webhook {delivery['id']}  {delivery['status']}  attempts {delivery['attempts']}{said}{dead}")
+    lines += [f"  next: {step}" for step in next_steps(row)]
     return "\n".join(lines)
+
+
+def next_steps(row: Mapping[str, Any]) -> list[str]:
+    """What a person may do now."""
+    incident, states = row["id"], {delivery["status"] for delivery in row["deliveries"]}
+    if row["state"] not in ("open", "historical"):
+        return []
+    if "held" in states:
+        return [f"tidegauge incidents approve {incident}, or cancel"]
+    if "failed" in states:
+        return [f"tidegauge incidents replay {incident}, once the receiver works; or roll back by hand"]
+    if row["stage"] == "failed":
+        return [f"roll back by hand, then tidegauge incidents resolve {incident}"]
+    if "dry_run" in states:
+        return [f"roll back by hand, or cancel; rollback.mode is dry_run. tidegauge explain {incident}"]
+    return []
 
 
 def approve(context: Context) -> int:
@@ -45,6 +67,10 @@ def approve(context: Context) -> int:
 
 def cancel(context: Context) -> int:
     return _act(context, "cancel", "cancelled; nothing will be sent")
+
+
+def resolve(context: Context) -> int:
+    return _act(context, "resolve", "closed; a person has seen to it")
 
 
 def replay(context: Context) -> int:
