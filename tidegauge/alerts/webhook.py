@@ -7,11 +7,13 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import httpx
 from standardwebhooks import Webhook
 
 from tidegauge.alerts.event import CONTENT_TYPE
+from tidegauge.alerts.guard import Target
 from tidegauge.domain import short_hash
 from tidegauge.errors import ConfigError
 
@@ -35,9 +37,12 @@ class Attempt(NamedTuple):
 
 
 class Sender:
-    """Signs with the secret and sends to one URL. `wall` gives seconds since the epoch, for the signature's age."""
+    """Signs with the secret and sends to one URL. `wall` gives seconds since the epoch, for the signature's age.
 
-    def __init__(self, url: str | None, secret: str | None, wall: Callable[[], float] = time.time) -> None:
+    A `Target` is connected to at its checked address; the name is only said.
+    """
+
+    def __init__(self, url: str | Target | None, secret: str | None, wall: Callable[[], float] = time.time) -> None:
         if not url:
             raise ConfigError("rollback.webhook.url: not set; a rollback that is due has nowhere to go")
         if not secret:
@@ -45,8 +50,9 @@ class Sender:
         if not _is_secret(secret):
             raise ConfigError(f"{SECRET}: no usable secret; write whsec_ and the base64 of 24 to 64 random bytes")
         self._webhook = Webhook(secret)
-        self._url = url
-        self.target = short_hash("target", url)
+        self._host = url.host if isinstance(url, Target) else None
+        self._url = url.url if isinstance(url, Target) else url
+        self.target = short_hash("target", self._url)
         """Names the URL where it must not be written, as it may hold a password."""
         self._wall = wall
 
@@ -67,10 +73,14 @@ class Sender:
 
     async def _post(self, body: bytes, headers: dict[str, str]) -> Attempt:
         """httpx limits each wait for itself, and a receiver that drips would hold us; this limits the whole."""
+        extensions = {}
+        if self._host is not None:
+            headers = headers | {"host": self._host}
+            extensions["sni_hostname"] = urlsplit(f"//{self._host}").hostname
         async with (
             asyncio.timeout(TIMEOUT_SECONDS),
             httpx.AsyncClient(timeout=TIMEOUT_SECONDS, follow_redirects=False, trust_env=False) as client,
-            client.stream("POST", self._url, content=body, headers=headers) as answer,
+            client.stream("POST", self._url, content=body, headers=headers, extensions=extensions) as answer,
         ):
             return Attempt(answer.status_code, str(answer.status_code), _seconds(answer.headers.get("retry-after")))
 
