@@ -36,8 +36,29 @@ class IntentSection(Section, frozen=True, kw_only=True):
     owner: str = "platform"
 
 
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+
+
+class ShiftSection(Section, frozen=True, kw_only=True):
+    """Who is on call at some hours of some days, in the owner's time zone."""
+
+    contacts_env: str
+    days: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+    hours: str = "00:00-24:00"
+    """May end on the next day, such as 22:00-06:00; a shift belongs to the day that it begins on."""
+
+
 class OwnerSection(Section, frozen=True, kw_only=True):
+    """Who is told. Contacts are apprise URLs and secrets: the file names the environment variable that holds them."""
+
     contacts_env: str | None = None
+    on_call: tuple[ShiftSection, ...] = ()
+    """Pages go to the first shift that is on duty, else to `contacts_env`; tickets always to `contacts_env`."""
+    timezone: str = "UTC"
+    quiet_hours: str | None = None
+    """Hours in which tickets wait, such as 22:00-07:00; pages never do."""
+    pages_per_hour: Positive = 12
+    tickets_per_hour: Positive = 2
 
 
 class EndpointSection(Section, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ from typing import Any
 
 from tidegauge.alerts.delivery import deliver
 from tidegauge.alerts.event import rollback_body
+from tidegauge.alerts.notices import notify
 from tidegauge.config import Config
 from tidegauge.domain import Clock, Micros
 from tidegauge.service import decide as decisions
@@ -21,7 +22,10 @@ def act(store: Store, config: Config, clock: Clock) -> None:
     with store.write() as tx:
         health.check(tx, lambda intent: config.objective(intent).owner, clock.now())
         rollbacks.check(tx, config.rollback, clock.now())
-    deliver(store, config, clock)
+    try:
+        deliver(store, config, clock)
+    finally:  # also of what could not be sent somebody has to hear
+        notify(store, config, clock)
 
 
 def _decide(store: Store, key: str, config: Config, now: Micros) -> None:

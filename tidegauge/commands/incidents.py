@@ -26,6 +26,8 @@ def run(context: Context) -> int:
 
 def text(row: Mapping[str, Any]) -> str:
     """One incident; how its webhook fared, and what may be done."""
+    from tidegauge.service import words
+
     stage = f", rollback {row['stage']}" if row["stage"] else ""
     lines = [
         f"{row['id']}  {row['intent']}  {row['state']}{stage}  opened {row['opened_at']}",
@@ -41,24 +43,8 @@ def text(row: Mapping[str, Any]) -> str:
         said = f"  {delivery['last_status']}" if delivery["last_status"] else ""
         dead = "  dead letter" if delivery["status"] == "failed" else ""
         lines.append(f"  webhook {delivery['id']}  {delivery['status']}  attempts {delivery['attempts']}{said}{dead}")
-    lines += [f"  next: {step}" for step in next_steps(row)]
+    lines += [f"  next: {step}" for step in words.next_steps(row)]
     return "\n".join(lines)
-
-
-def next_steps(row: Mapping[str, Any]) -> list[str]:
-    """What a person may do now."""
-    incident, states = row["id"], {delivery["status"] for delivery in row["deliveries"]}
-    if row["state"] not in ("open", "historical"):
-        return []
-    if "held" in states:
-        return [f"tidegauge incidents approve {incident}, or cancel"]
-    if "failed" in states:
-        return [f"tidegauge incidents replay {incident}, once the receiver works; or roll back by hand"]
-    if row["stage"] == "failed":
-        return [f"roll back by hand, then tidegauge incidents resolve {incident}"]
-    if "dry_run" in states:
-        return [f"roll back by hand, or cancel; rollback.mode is dry_run. tidegauge explain {incident}"]
-    return []
 
 
 def approve(context: Context) -> int:

@@ -132,7 +132,9 @@ def _has_left(tx: Transaction, row: Row, terms: RollbackSection) -> bool:
 def _measure(tx: Transaction, row: Row, now: Micros) -> float:
     """Keeps event time and the deployment's present share, which what follows is compared with; the share."""
     newest = int(tx.value("newest_traffic") or 0)
-    share = tail(_buckets(tx, row, newest - DAY), newest // BUCKET, _HUNDRED).value or 1.0
+    day = _buckets(tx, row, newest - DAY)
+    lately = tail(day, newest // BUCKET, _HUNDRED).value
+    share = lately or Share(sum(b.own for b in day), sum(b.requests for b in day)).value or 1.0
     tx.run("measure_from", incident=row["incident"], event_time=_event_time(tx, now), share=share)
     return share
 
