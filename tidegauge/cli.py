@@ -138,6 +138,8 @@ def _incidents(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> 
         ("replay", "send the same webhook, with the same id, once more"),
     ):
         inner.add(name, text, "incidents", name).add_argument("incident", metavar="ID")
+    why = _json(_Commands(commands, shared).add("explain", "an incident from alert to cause, on one page", "explain"))
+    why.add_argument("incident", metavar="INCIDENT")
 
 
 def _sampling(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:

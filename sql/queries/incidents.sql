@@ -101,11 +101,27 @@ SELECT at, who, what, why, from_stage, to_stage FROM incident_events WHERE incid
 SELECT count(*) FROM incident_events WHERE incident = :incident AND what = :what
 
 -- name: verified_without_rate
-SELECT i.incident, i.intent, i.indicator, i.last_good FROM incidents i
-WHERE i.stage = 'verified' AND i.last_good IS NOT NULL AND i.stage_at > :since AND NOT EXISTS (
+SELECT i.incident, i.intent, i.indicator, i.deployment, i.last_good, i.measured_from FROM incidents i
+WHERE i.stage = 'verified' AND i.stage_at > :since AND NOT EXISTS (
     SELECT 1 FROM incident_events e WHERE e.incident = i.incident AND e.what = 'restored_rate')
 ORDER BY i.incident
 
 -- name: owner_of_incident
 SELECT o.owner FROM incidents i JOIN test_keys k ON k.test_key = i.test_key
 JOIN objectives o ON o.objective = k.objective WHERE i.incident = :incident
+
+-- name: payloads_to_explain
+SELECT request_id, payload FROM samples WHERE request_id IN :ids
+
+-- name: verdicts_of_samples
+SELECT request_id, evaluator, version, label, score, reason, decided FROM verdicts
+WHERE indicator = :indicator AND request_id IN :ids ORDER BY request_id, decided DESC, evaluator
+
+-- name: span_of_traffic
+SELECT min(first_at) AS first_at, max(last_at) AS last_at FROM cells
+WHERE intent = :intent AND deployment = :deployment
+
+-- name: heir
+SELECT s.deployment FROM rollup_5m r JOIN segments s ON s.segment = r.segment
+WHERE s.intent = :intent AND s.served_by IN ('primary', 'cache') AND r.bucket > :since AND s.deployment <> :deployment
+GROUP BY s.deployment ORDER BY sum(r.requests) DESC, s.deployment LIMIT 1

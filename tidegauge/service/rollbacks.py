@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from tidegauge import show
 from tidegauge.config import RollbackSection
 from tidegauge.domain import DAY, HOUR, SECOND, DeliveryState, Incident, IncidentState, Micros, Stage
 from tidegauge.service import incidents, tickets
@@ -195,20 +196,24 @@ def _verify(tx: Transaction, row: Row, terms: RollbackSection, now: Micros) -> N
 
 
 def _note_restored(tx: Transaction, now: Micros) -> None:
-    """The rate of the deployment that was gone back to, once, when labels tell it."""
+    """The rate of the deployment that took the traffic over, once, when labels tell it."""
     for row in tx.rows("verified_without_rate", since=now - 28 * DAY):
-        key = max(
-            (k for k in evidence.keys(tx) if (k.intent, k.deployment) == (row["intent"], row["last_good"])),
-            key=lambda k: k.last_at,
-            default=None,
+        heir = tx.value(
+            "heir", intent=row["intent"], since=row["measured_from"] // BUCKET, deployment=row["deployment"]
         )
-        if key is None:
+        places = (row["indicator"], row["intent"], heir)
+        keys = [key for key in evidence.keys(tx) if (key.indicator, key.intent, key.deployment) == places]
+        if not keys:
             continue
+        key = max(keys, key=lambda key: key.last_at)
         objective = tx.rows_in("rules_of_keys", "test_keys", [key.test_key])[0]
         rate = shown(tx, key, key.read_block, objective["false_positive_rate"]).rate
-        if rate.est is not None:
-            why = f"{100 * rate.est:.1f} % [{100 * rate.lo:.1f}, {100 * rate.hi:.1f}]"
-            note(tx, row["incident"], who=TIDEGAUGE, what="restored_rate", why=why, now=now)
+        if rate.est is None:
+            continue
+        name = show.deployment(incidents.deployment_fields(key.deployment, evidence.deployments(tx, [key.deployment])))
+        other = "" if heir == row["last_good"] else ", which is not the last good one"
+        why = f"{show.percent(rate.est)} {show.interval(rate.lo, rate.hi)} on {name}{other}"
+        note(tx, row["incident"], who=TIDEGAUGE, what="restored_rate", why=why, now=now)
 
 
 def _event_time(tx: Transaction, now: Micros) -> Micros:
