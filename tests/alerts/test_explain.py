@@ -118,7 +118,11 @@ def test_any_text_can_be_masked(text: str) -> None:
 
 
 @pytest.mark.faults
-def test_readme_shows_the_real_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_readme_shows_the_real_page(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIDEGAUGE_ROLLBACK_WEBHOOK_SECRET", KEY)
+    monkeypatch.delenv("TIDEGAUGE_SAMPLING_KEY")  # the demo has one of its own
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     block = re.search(r"```text\n(Incident ([0-9a-f]+).*?)```", readme, re.DOTALL)
     assert block
