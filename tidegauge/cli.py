@@ -132,13 +132,17 @@ def _results(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> No
 
 def _incidents(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:
     incidents = _json(_Commands(commands, shared).add("incidents", "proven breaches and their rollbacks", "incidents"))
+    incidents.add_argument("--dead", action="store_true", help="only those whose webhook was given up")
     inner = _Commands(incidents.add_subparsers(title="actions", metavar="ACTION"), shared)
     for name, text in (
         ("approve", "send the rollback that is held"),
-        ("cancel", "never send it"),
+        ("cancel", "it is no breach: never send it"),
+        ("resolve", "a person has seen to it: close it"),
         ("replay", "send the same webhook, with the same id, once more"),
     ):
         inner.add(name, text, "incidents", name).add_argument("incident", metavar="ID")
+    why = _json(_Commands(commands, shared).add("explain", "an incident from alert to cause, on one page", "explain"))
+    why.add_argument("incident", metavar="INCIDENT")
 
 
 def _sampling(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:

@@ -36,8 +36,29 @@ class IntentSection(Section, frozen=True, kw_only=True):
     owner: str = "platform"
 
 
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+
+
+class ShiftSection(Section, frozen=True, kw_only=True):
+    """Who is on call at some hours of some days, in the owner's time zone."""
+
+    contacts_env: str
+    days: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+    hours: str = "00:00-24:00"
+    """May end on the next day, such as 22:00-06:00; a shift belongs to the day that it begins on."""
+
+
 class OwnerSection(Section, frozen=True, kw_only=True):
+    """Who is told. Contacts are apprise URLs and secrets: the file names the environment variable that holds them."""
+
     contacts_env: str | None = None
+    on_call: tuple[ShiftSection, ...] = ()
+    """Pages go to the first shift that is on duty, else to `contacts_env`; tickets always to `contacts_env`."""
+    timezone: str = "UTC"
+    quiet_hours: str | None = None
+    """Hours in which tickets wait, such as 22:00-07:00; pages never do."""
+    pages_per_hour: Positive = 12
+    tickets_per_hour: Positive = 2
 
 
 class EndpointSection(Section, frozen=True, kw_only=True):
@@ -117,9 +138,30 @@ class WebhookSection(Section, frozen=True, kw_only=True):
     url: str | None = None
 
 
+Mode = Literal["dry_run", "approve", "auto"]
+
+
 class RollbackSection(Section, frozen=True, kw_only=True):
-    mode: Literal["dry_run", "approve", "auto"] = "dry_run"
+    mode: Mode = "dry_run"
+    intents: dict[str, Mode] = {}
+    """Another mode for some intents."""
     webhook: WebhookSection = WebhookSection()
+    approval_hours: NotNegative = 24.0
+    """A rollback that was neither approved nor sent by then has failed, and somebody is told."""
+    cool_down_hours: NotNegative = 6.0
+    """Between two rollbacks of one intent."""
+    most_per_day: Positive = 3
+    verify_minutes: NotNegative = 60.0
+    """Event time in which the traffic has to leave after the receiver said yes."""
+    verify_share: Rate = 0.05
+    """Share of the intent's requests below which it has left."""
+    dead_letter_hours: NotNegative = 24.0
+    """A webhook that could not be delivered for so long is given up."""
+    link: str | None = None
+    """Where people read about an incident; `{incident}` is replaced by its id."""
+
+    def mode_of(self, intent: str) -> Mode:
+        return self.intents.get(intent, self.mode)
 
 
 class MatchSection(Section, frozen=True, kw_only=True):

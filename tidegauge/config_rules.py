@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import date
 from difflib import get_close_matches
 from importlib.metadata import entry_points
+from zoneinfo import available_timezones
 
 from tidegauge.config import Config, JudgeSection, MatchSection
 
@@ -28,6 +29,8 @@ _URL = re.compile(r"^https?://[^\s/?#]+", re.IGNORECASE)
 _STORE = re.compile(r"^(sqlite:///|postgres(ql)?(\+psycopg)?://)")
 _NAME = re.compile(r"^[a-z][a-z0-9_-]*$")
 _PLUGIN = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+_HOURS = re.compile(r"^([01]\d|2[0-4]):[0-5]\d-([01]\d|2[0-4]):[0-5]\d$")
+_VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 _RUBRIC = re.compile(r"^[a-z0-9_-]+@\d+\.\d+\.\d+$")
 
 
@@ -38,8 +41,14 @@ def password_in(url: str) -> bool:
 def broken_rule(config: Config) -> Problem | None:
     """The first rule that the configuration breaks: the key and what is wrong with it."""
     rules: tuple[Callable[[Config], Problem | None], ...] = (
-        *(_store, _sources, _evaluators, _judge),
-        *(_prices, _canaries, _rollback),
+        _store,
+        _sources,
+        _evaluators,
+        _judge,
+        _prices,
+        _canaries,
+        _rollback,
+        _owners,
     )
     return next((problem for rule in rules if (problem := rule(config))), None)
 
@@ -145,8 +154,24 @@ def _rollback(config: Config) -> Problem | None:
     url = config.rollback.webhook.url
     if url is not None and not _URL.match(url):
         return ("rollback", "webhook", "url"), "expected a URL that begins with http:// or https://"
-    if config.rollback.mode == "auto" and url is None:
-        return ("rollback", "mode"), "auto needs rollback.webhook.url, or TIDEGAUGE_ROLLBACK_WEBHOOK_URL"
-    if config.rollback.mode == "approve" and url is None:
-        return ("rollback", "mode"), "approve needs rollback.webhook.url, or TIDEGAUGE_ROLLBACK_WEBHOOK_URL"
+    modes = {("mode",): config.rollback.mode} | {("intents", name): m for name, m in config.rollback.intents.items()}
+    for key, mode in modes.items():
+        if mode != "dry_run" and url is None:
+            return ("rollback", *key), f"{mode} needs rollback.webhook.url, or TIDEGAUGE_ROLLBACK_WEBHOOK_URL"
+    return None
+
+
+def _owners(config: Config) -> Problem | None:
+    for name, owner in config.owners.items():
+        key = ("owners", name)
+        if owner.timezone not in available_timezones():
+            return (*key, "timezone"), "expected a time zone such as Europe/Berlin"
+        if owner.quiet_hours is not None and not _HOURS.match(owner.quiet_hours):
+            return (*key, "quiet_hours"), "expected hours such as 22:00-07:00"
+        for place, shift in enumerate(owner.on_call):
+            if not _HOURS.match(shift.hours):
+                return (*key, "on_call", str(place), "hours"), "expected hours such as 09:00-17:00"
+        for variable in (owner.contacts_env, *(shift.contacts_env for shift in owner.on_call)):
+            if variable is not None and not _VARIABLE.match(variable):
+                return key, "contacts_env is the name of an environment variable; contacts are secrets"
     return None

@@ -288,9 +288,22 @@ class SloState(StrEnum):
 
 
 class IncidentState(StrEnum):
-    OPEN = "open"  # webhook due, held or delivered, see its delivery
-    CANCELLED = "cancelled"
+    OPEN = "open"  # see its stage
+    RESOLVED = "resolved"  # the deployment lost its traffic
+    CANCELLED = "cancelled"  # no breach, says a person
     HISTORICAL = "historical"  # the deployment carries no traffic any more; nobody is asked to act
+
+
+class Stage(StrEnum):
+    """Where the rollback of an incident is; what may follow what is in `tidegauge.service.protocol`."""
+
+    PROPOSED = "proposed"
+    APPROVED = "approved"  # waits for its turn
+    SENT = "sent"  # an attempt may have been made
+    ACKNOWLEDGED = "acknowledged"
+    VERIFIED = "verified"  # the traffic left
+    FAILED = "failed"  # somebody has to look
+    CANCELLED = "cancelled"
 
 
 class DeliveryState(StrEnum):
@@ -298,7 +311,7 @@ class DeliveryState(StrEnum):
     HELD = "held"  # waits for approval
     DUE = "due"
     DELIVERED = "delivered"
-    FAILED = "failed"  # given up
+    FAILED = "failed"  # given up: a dead letter
     CANCELLED = "cancelled"
 
 

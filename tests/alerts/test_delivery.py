@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.ingest import Now
-from tidegauge.alerts.act import MOST_ATTEMPTS, deliver, outcome
+from tidegauge.alerts.delivery import deliver, outcome
 from tidegauge.alerts.webhook import Attempt, Sender
 from tidegauge.config import Config, RollbackSection, WebhookSection
 from tidegauge.domain import DAY, HOUR, SECOND, DeliveryState
@@ -27,14 +27,14 @@ def receiver_of(*replies: Reply | int) -> Iterator[WebhookReceiver]:
         yield receiver
 
 
-def put(store: Store, now: int, number: int = 1) -> None:
+def put(store: Store, now: int, number: int = 1, intent: str | None = None) -> None:
     with store.write() as tx:
         tx.run(
             "insert_incident",
             incident=f"i-{number}",
             test_key=f"k-{number}",
             indicator="hallucination",
-            intent="refunds.policy",
+            intent=intent or f"intent-{number}",
             deployment="d-1",
             last_good=None,
             opened_at=now,
@@ -175,4 +175,4 @@ def test_waits_double_and_are_capped_and_obey_the_receiver() -> None:
     waits = [outcome(failed, n, lambda: 1.0)[1] for n in range(1, 9)]
     assert waits == [60 * SECOND * 2**n for n in range(6)] + [HOUR, HOUR]
     assert outcome(Attempt(429, "429", 7200.0), 1, lambda: 0.0) == (DeliveryState.DUE, 2 * HOUR)
-    assert outcome(failed, MOST_ATTEMPTS, lambda: 0.0)[0] is DeliveryState.FAILED
+    assert outcome(failed, 3, lambda: 0.0, over=True)[0] is DeliveryState.FAILED

@@ -64,7 +64,13 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         yield tmp_path
 
 
-@pytest.mark.parametrize("name", ["attacks", "evaluators", "rubrics", "evaluate", "judge-health", "canary", "drill"])
+PAGES = (
+    *("attacks", "evaluators", "rubrics", "evaluate"),
+    *("judge-health", "canary", "drill", "rollback", "on-call"),
+)
+
+
+@pytest.mark.parametrize("name", PAGES)
 def test_every_command_of_a_page_works(name: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = commands(DOCS / f"{name}.md")
     assert found
@@ -96,3 +102,10 @@ def test_links_lead_somewhere() -> None:
     for page in (*DOCS.glob("*.md"), DOCS.parent / "README.md"):
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize("name", ["rollback", "on-call"])
+def test_the_configurations_of_on_call_are_right(name: str, place: Path) -> None:
+    (text,) = blocks(DOCS / f"{name}.md", "yaml")
+    (place / "shown.yaml").write_text(text)
+    load(place / "shown.yaml", {})

@@ -1,16 +1,20 @@
 """One attempt to deliver a webhook, signed as Standard Webhooks 1.0.0 says. Failures are values."""
 
+import asyncio
 import base64
 import math
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import httpx
 from standardwebhooks import Webhook
 
 from tidegauge.alerts.event import CONTENT_TYPE
+from tidegauge.alerts.guard import Target
+from tidegauge.domain import short_hash
 from tidegauge.errors import ConfigError
 
 SECRET = "TIDEGAUGE_ROLLBACK_WEBHOOK_SECRET"  # noqa: S105 - the variable's name
@@ -33,9 +37,12 @@ class Attempt(NamedTuple):
 
 
 class Sender:
-    """Signs with the secret and sends to one URL. `wall` gives seconds since the epoch, for the signature's age."""
+    """Signs with the secret and sends to one URL. `wall` gives seconds since the epoch, for the signature's age.
 
-    def __init__(self, url: str | None, secret: str | None, wall: Callable[[], float] = time.time) -> None:
+    A `Target` is connected to at its checked address; the name is only said.
+    """
+
+    def __init__(self, url: str | Target | None, secret: str | None, wall: Callable[[], float] = time.time) -> None:
         if not url:
             raise ConfigError("rollback.webhook.url: not set; a rollback that is due has nowhere to go")
         if not secret:
@@ -43,7 +50,10 @@ class Sender:
         if not _is_secret(secret):
             raise ConfigError(f"{SECRET}: no usable secret; write whsec_ and the base64 of 24 to 64 random bytes")
         self._webhook = Webhook(secret)
-        self._url = url
+        self._host = url.host if isinstance(url, Target) else None
+        self._url = url.url if isinstance(url, Target) else url
+        self.target = short_hash("target", self._url)
+        """Names the URL where it must not be written, as it may hold a password."""
         self._wall = wall
 
     def send(self, delivery: str, body: bytes) -> Attempt:
@@ -55,14 +65,24 @@ class Sender:
             "webhook-signature": self._webhook.sign(msg_id=delivery, timestamp=at, data=body.decode()),
         }
         try:
-            with (
-                httpx.Client(timeout=TIMEOUT_SECONDS, follow_redirects=False, trust_env=False) as client,
-                client.stream("POST", self._url, content=body, headers=headers) as answer,
-            ):
-                wait = _seconds(answer.headers.get("retry-after"))
-                return Attempt(answer.status_code, str(answer.status_code), wait)
+            return asyncio.run(self._post(body, headers))
+        except TimeoutError:
+            return Attempt(None, f"no answer in {TIMEOUT_SECONDS:g} s", None)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             return Attempt(None, type(error).__name__, None)
+
+    async def _post(self, body: bytes, headers: dict[str, str]) -> Attempt:
+        """httpx limits each wait for itself, and a receiver that drips would hold us; this limits the whole."""
+        extensions = {}
+        if self._host is not None:
+            headers = headers | {"host": self._host}
+            extensions["sni_hostname"] = urlsplit(f"//{self._host}").hostname
+        async with (
+            asyncio.timeout(TIMEOUT_SECONDS),
+            httpx.AsyncClient(timeout=TIMEOUT_SECONDS, follow_redirects=False, trust_env=False) as client,
+            client.stream("POST", self._url, content=body, headers=headers, extensions=extensions) as answer,
+        ):
+            return Attempt(answer.status_code, str(answer.status_code), _seconds(answer.headers.get("retry-after")))
 
 
 def _is_secret(secret: str) -> bool:

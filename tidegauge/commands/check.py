@@ -1,7 +1,7 @@
 """`tidegauge check`: every artifact is read once, and what is on is said."""
 
 import glob
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from tidegauge.commands.context import Context, note
 from tidegauge.config import Config
@@ -15,7 +15,7 @@ def run(context: Context) -> int:
     build_cascade(config)
     for line in describe(config, context.environ.get("TIDEGAUGE_ROLLBACK_WEBHOOK_SECRET") is not None):
         print(line)
-    for line in warnings(config):
+    for line in (*warnings(config), *silent_owners(config, context.environ)):
         note(f"warning: {line}")
     for name, meant in misspelt(context.environ).items():
         note(f"warning: environment: nobody reads {name}; did you mean {meant}?")
@@ -55,3 +55,13 @@ def warnings(config: Config) -> Iterator[str]:
     for source in config.sources:
         if not glob.glob(source.files, recursive=True):
             yield f"sources: {source.files} matches no file yet"
+
+
+def silent_owners(config: Config, environ: Mapping[str, str]) -> Iterator[str]:
+    """Owners whom nobody could tell anything."""
+    for name, owner in sorted(config.owners.items()):
+        if owner.contacts_env is None:
+            yield f"owners.{name}: no contacts_env; tickets, and pages outside of shifts, reach nobody"
+        for variable in (owner.contacts_env, *(shift.contacts_env for shift in owner.on_call)):
+            if variable is not None and not environ.get(variable):
+                yield f"owners.{name}: {variable} is not set in the environment"

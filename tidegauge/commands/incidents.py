@@ -12,20 +12,27 @@ def run(context: Context) -> int:
 
     with context.store() as store, store.read() as tx:
         rows = incident_rows(tx)
+    if context.args.dead:
+        rows = [row for row in rows if any(d["status"] == "failed" for d in row["deliveries"])]
     if context.args.json:
         print_json(rows)
     elif rows:
         print("\n\n".join(text(row) for row in rows))
     else:
-        print("No incidents. `tidegauge slo` shows the rates.")
+        what = "dead letters" if context.args.dead else "incidents"
+        print(f"No {what}. `tidegauge slo` shows the rates.")
     return 0
 
 
 def text(row: Mapping[str, Any]) -> str:
     """One incident; how its webhook fared, and what may be done."""
+    from tidegauge.service import words
+
+    stage = f", rollback {row['stage']}" if row["stage"] else ""
     lines = [
-        f"{row['id']}  {row['intent']}  {row['state']}  opened {row['opened_at']}",
+        f"{row['id']}  {row['intent']}  {row['state']}{stage}  opened {row['opened_at']}",
         f"  deployment {show.deployment(row['deployment'])}",
+        f"  last good  {show.deployment(row['last_good'])}",
     ]
     evidence = row["evidence"]
     if "rate" in evidence:
@@ -33,9 +40,10 @@ def text(row: Mapping[str, Any]) -> str:
             f"  rate {show.percent(evidence['rate'])} {show.interval(evidence.get('low'), evidence.get('high'))}"
         )
     for delivery in row["deliveries"]:
-        lines.append(f"  webhook {delivery['id']}  {delivery['status']}  attempts {delivery['attempts']}")
-        if delivery["status"] == "held":
-            lines.append(f"  next: tidegauge incidents approve {row['id']}, or cancel")
+        said = f"  {delivery['last_status']}" if delivery["last_status"] else ""
+        dead = "  dead letter" if delivery["status"] == "failed" else ""
+        lines.append(f"  webhook {delivery['id']}  {delivery['status']}  attempts {delivery['attempts']}{said}{dead}")
+    lines += [f"  next: {step}" for step in words.next_steps(row)]
     return "\n".join(lines)
 
 
@@ -45,6 +53,10 @@ def approve(context: Context) -> int:
 
 def cancel(context: Context) -> int:
     return _act(context, "cancel", "cancelled; nothing will be sent")
+
+
+def resolve(context: Context) -> int:
+    return _act(context, "resolve", "closed; a person has seen to it")
 
 
 def replay(context: Context) -> int:

@@ -27,7 +27,7 @@ intents:
   # refunds.policy: {objective: 0.01, risk: high, owner: payments}
 
 owners: {}
-  # payments: {contacts_env: PAYMENTS_CONTACTS}   # name of the variable that holds the contact URLs
+  # payments: {contacts_env: PAYMENTS_CONTACTS}   # name of the variable that holds the contact URLs (apprise)
 
 evaluation:
   evaluators: [rules, overlap, judge]  # cheap to dear; without a judge the heuristics decide
@@ -50,6 +50,11 @@ review:
 rollback:
   mode: dry_run                        # dry_run stores the webhook, approve holds it, auto sends it
   # webhook: {url: https://deploy.example/rollback}
+  # intents: {refunds.policy: auto}    # another mode for some intents
+  # approval_hours: 24                 # not approved by then: it has failed, and somebody is told
+  # cool_down_hours: 6                 # between two rollbacks of one intent
+  # most_per_day: 3
+  # verify_minutes: 60                 # in which the traffic has to leave
 """
 
 

@@ -1,8 +1,8 @@
-"""Incidents: opened once per test with their webhook, then approved, cancelled or replayed by people."""
+"""Incidents: opened once per intent and deployment with their webhook, then in the hands of people."""
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from tidegauge.domain import (
     DAY,
@@ -12,11 +12,13 @@ from tidegauge.domain import (
     Incident,
     IncidentState,
     Micros,
+    Stage,
     iso,
     short_hash,
 )
 from tidegauge.errors import UsageError
 from tidegauge.service import tickets
+from tidegauge.service.protocol import TIDEGAUGE, move, note, stage_of
 from tidegauge.storage import evidence
 from tidegauge.storage.evidence import TestKey
 from tidegauge.storage.store import Transaction
@@ -31,6 +33,17 @@ _STATE = {"dry_run": DeliveryState.DRY_RUN, "approve": DeliveryState.HELD, "auto
 _UNKNOWN = Deployment(model_version="", prompt_version="", retrieval_index="")
 
 
+class Place(Protocol):
+    """A deployment of an intent, and when it began."""
+
+    @property
+    def intent(self) -> str: ...
+    @property
+    def deployment(self) -> str: ...
+    @property
+    def first_at(self) -> Micros: ...
+
+
 def open_incident(
     tx: Transaction,
     key: TestKey,
@@ -39,8 +52,13 @@ def open_incident(
     mode: str,
     body: Callable[[Incident], bytes],
     now: Micros,
-) -> Incident:
-    """Writes incident, delivery and event. The ids are hashes of the test key, so that a receiver can tell repeats."""
+) -> Incident | None:
+    """Writes incident, delivery and event; None where the breach joins an open incident of the same deployment.
+
+    The ids are hashes of the test key, so that a receiver can tell repeats.
+    """
+    if _joined(tx, key, found, now):
+        return None
     historical = is_historical(tx, key)
     known = evidence.deployments(tx, [key.deployment])
     good = None if historical else last_good(tx, key)
@@ -54,6 +72,42 @@ def open_incident(
         state=IncidentState.HISTORICAL if historical else IncidentState.OPEN,
         evidence={**found, "as_of": iso(found["as_of"]), "examples": _examples(tx, key)},
     )
+    _write(tx, incident, key, good, now)
+    stage = "" if historical else Stage.PROPOSED.value
+    tx.run("set_stage", incident=incident.id, stage=stage, now=now)
+    tx.run(
+        "insert_delivery",
+        delivery=delivery_id(incident.id),
+        incident=incident.id,
+        body=body(incident),
+        state=_STATE[mode].value,
+        due_at=now,
+        created_at=now,
+    )
+    what = "breach.historical" if historical else "breach"
+    note(tx, incident.id, who=TIDEGAUGE, what=what, why=mode, now=now, stages=("", stage))
+    if historical:
+        subject = {"intent": key.intent, "deployment": key.deployment, "episode": key.episode}
+        tickets.open_ticket(
+            tx, kind="breach_historical", subject=subject, owner="platform", evidence=incident.evidence, now=now
+        )
+    return incident
+
+
+def _joined(tx: Transaction, key: TestKey, found: Mapping[str, Any], now: Micros) -> bool:
+    """Whether an open incident of the deployment takes this breach in, so that it is no second one."""
+    place = {"indicator": key.indicator, "intent": key.intent, "deployment": key.deployment}
+    incident = tx.value("open_incident_of", **place)
+    if incident is None:
+        return False
+    tx.run("insert_incident_key", test_key=key.test_key, incident=incident, now=now)
+    rate = found.get("rate")
+    why = f"episode {key.episode} is in breach too" + ("" if rate is None else f": {100 * rate:.1f} %")
+    note(tx, incident, who=TIDEGAUGE, what="joined", why=why, now=now)
+    return True
+
+
+def _write(tx: Transaction, incident: Incident, key: TestKey, good: str | None, now: Micros) -> None:
     tx.run(
         "insert_incident",
         incident=incident.id,
@@ -66,22 +120,25 @@ def open_incident(
         state=incident.state.value,
         evidence=json.dumps(incident.evidence, sort_keys=True),
     )
-    tx.run(
-        "insert_delivery",
-        delivery=delivery_id(incident.id),
-        incident=incident.id,
-        body=body(incident),
-        state=_STATE[mode].value,
-        due_at=now,
-        created_at=now,
+    tx.run("insert_incident_key", test_key=key.test_key, incident=incident.id, now=now)
+
+
+def load(tx: Transaction, incident: str) -> Incident:
+    """Raises UsageError where there is none."""
+    row = tx.first("incident", incident=incident)
+    if row is None:
+        raise UsageError(f"incident {incident}: there is none of this id; see `tidegauge incidents`")
+    known = evidence.deployments(tx, [name for name in (row["deployment"], row["last_good"]) if name])
+    return Incident(
+        id=row["incident"],
+        indicator=row["indicator"],
+        intent=row["intent"],
+        deployment=known.get(row["deployment"], _UNKNOWN),
+        last_good=known.get(row["last_good"]),
+        opened_at=row["opened_at"],
+        state=IncidentState(row["state"]),
+        evidence=json.loads(row["evidence"]),
     )
-    note(tx, incident.id, who="tidegauge", what="breach.historical" if historical else "breach", why=mode, now=now)
-    if historical:
-        subject = {"intent": key.intent, "deployment": key.deployment, "episode": key.episode}
-        tickets.open_ticket(
-            tx, kind="breach_historical", subject=subject, owner="platform", evidence=incident.evidence, now=now
-        )
-    return incident
 
 
 def delivery_id(incident: str) -> str:
@@ -96,7 +153,7 @@ def is_historical(tx: Transaction, key: TestKey) -> bool:
     return bool(newest - own >= DAY)
 
 
-def last_good(tx: Transaction, key: TestKey) -> str | None:
+def last_good(tx: Transaction, key: Place) -> str | None:
     """Id of the newest earlier deployment that had a tenth of the intent for an hour and is not breached itself."""
     began = tx.value("first_traffic_of", intent=key.intent, deployment=key.deployment) or key.first_at
     since = (began - _LOOK_BACK) // (HOUR // _BUCKETS_AN_HOUR)
@@ -121,36 +178,57 @@ def _examples(tx: Transaction, key: TestKey) -> list[str]:
 
 
 def approve(tx: Transaction, incident: str, who: str, why: str, now: Micros) -> None:
-    """Lets a held webhook go. Raises UsageError where none is held."""
-    _move(tx, incident, {DeliveryState.HELD}, DeliveryState.DUE, now)
-    note(tx, incident, who=who, what="approved", why=why, now=now)
+    """Lets a held webhook go when its turn comes. Raises UsageError where none is held."""
+    _deliver(tx, incident, {DeliveryState.HELD}, DeliveryState.DUE, now)
+    move(tx, incident, Stage.APPROVED, who=who, why=why, now=now)
 
 
 def cancel(tx: Transaction, incident: str, who: str, why: str, now: Micros) -> None:
-    """Stops what was not delivered. Raises UsageError where nothing is left to stop."""
-    stoppable = {DeliveryState.DRY_RUN, DeliveryState.HELD, DeliveryState.DUE, DeliveryState.FAILED}
-    _move(tx, incident, stoppable, DeliveryState.CANCELLED, now)
+    """It is no breach: stops what was not delivered. Raises UsageError where nothing is left to stop."""
+    stage = stage_of(tx, incident)
+    if stage is Stage.FAILED:
+        stop_deliveries(tx, incident, now)
+    else:
+        stoppable = {DeliveryState.DRY_RUN, DeliveryState.HELD, DeliveryState.DUE, DeliveryState.FAILED}
+        _deliver(tx, incident, stoppable, DeliveryState.CANCELLED, now)
     tx.run("set_incident_state", incident=incident, state=IncidentState.CANCELLED.value)
-    note(tx, incident, who=who, what="cancelled", why=why, now=now)
+    if stage is None:
+        note(tx, incident, who=who, what="cancelled", why=why, now=now)
+    else:
+        move(tx, incident, Stage.CANCELLED, who=who, why=why, now=now)
+
+
+def resolve(tx: Transaction, incident: str, who: str, why: str, now: Micros) -> None:
+    """A person has seen to it. Raises UsageError where nothing was sent yet, or all is over."""
+    move(tx, incident, Stage.VERIFIED, who=who, why=why, now=now, what="resolved")
+    stop_deliveries(tx, incident, now)
+
+
+def stop_deliveries(tx: Transaction, incident: str, now: Micros) -> None:
+    """Nothing that still waits is sent; what was delivered or given up stays what it is."""
+    states = [s.value for s in (DeliveryState.DRY_RUN, DeliveryState.HELD, DeliveryState.DUE)]
+    tx.rows("move_deliveries", incident=incident, states=states, state=DeliveryState.CANCELLED.value, now=now)
 
 
 def replay(tx: Transaction, incident: str, who: str, why: str, now: Micros) -> None:
-    """Sends the same webhook, with the same webhook-id, once more. Raises UsageError where none was tried yet."""
-    _move(tx, incident, {DeliveryState.DELIVERED, DeliveryState.FAILED}, DeliveryState.DUE, now)
-    note(tx, incident, who=who, what="replayed", why=why, now=now)
+    """Sends the same webhook, with the same webhook-id, once more; a receiver that said 410 is asked again.
+
+    Raises UsageError where none was tried yet.
+    """
+    stage = stage_of(tx, incident)
+    _deliver(tx, incident, {DeliveryState.DELIVERED, DeliveryState.FAILED}, DeliveryState.DUE, now)
+    tx.run("enable_targets")
+    if stage is Stage.FAILED:
+        move(tx, incident, Stage.APPROVED, who=who, why=why, now=now, what="replayed")
+    else:
+        note(tx, incident, who=who, what="replayed", why=why, now=now)
 
 
-def _move(tx: Transaction, incident: str, states: set[DeliveryState], state: DeliveryState, now: Micros) -> None:
-    if tx.value("incident_state", incident=incident) is None:
-        raise UsageError(f"incident {incident}: there is none of this id; see `tidegauge incidents`")
+def _deliver(tx: Transaction, incident: str, states: set[DeliveryState], state: DeliveryState, now: Micros) -> None:
+    stage_of(tx, incident)
     before = sorted(s.value for s in states)
     if not tx.rows("move_deliveries", incident=incident, states=before, state=state.value, now=now):
         raise UsageError(f"incident {incident}: no delivery of it is {' or '.join(before)}")
-
-
-def note(tx: Transaction, incident: str, *, who: str, what: str, why: str, now: Micros) -> None:
-    """One more line in an incident's history."""
-    tx.run("insert_incident_event", incident=incident, at=now, who=who, what=what, why=why)
 
 
 def incident_rows(tx: Transaction) -> list[dict[str, Any]]:
@@ -170,6 +248,7 @@ def incident_rows(tx: Transaction) -> list[dict[str, Any]]:
             "last_good": deployment_fields(row["last_good"], known) if row["last_good"] else None,
             "opened_at": iso(row["opened_at"]),
             "state": row["state"],
+            "stage": row["stage"] or None,
             "evidence": json.loads(row["evidence"]),
             "deliveries": deliveries.get(row["incident"], []),
         }

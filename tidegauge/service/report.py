@@ -31,7 +31,7 @@ def slo_rows(tx: Transaction, objectives: Mapping[str, float]) -> list[dict[str,
     recent = tx.rows("traffic_of_cells", since=last_at // TEST_BLOCK - BUDGET_BLOCKS + 1)
     stored = policies.objectives_in_force(tx)
     seen = {place: _shown(tx, key, stored) for place, key in newest.items()}
-    breached = {row["test_key"] for row in tx.rows("incidents") if row["state"] != "cancelled"}
+    breached = {row["test_key"] for row in tx.rows("breached_keys")}
     known = evidence.deployments(tx, [row["deployment"] for row in traffic])
     budgets = _budgets(recent, seen)
     rows = []

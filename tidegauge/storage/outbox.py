@@ -11,6 +11,7 @@ class Delivery(Value, frozen=True, kw_only=True):
     incident: str
     body: bytes
     attempts: int
+    due_since: Micros
 
 
 def count_due(tx: Transaction, now: Micros) -> int:

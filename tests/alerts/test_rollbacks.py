@@ -1,0 +1,211 @@
+"""The way of a rollback on a real store and a real receiver: turns, waits, second looks, and whether it helped."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.alerts.world import KEY, at, before, breach, clock, config, history, stages, traffic
+from tests.service.world import NEW, OLD, label, table
+from tests.support.ingest import Now
+from tidegauge.alerts.act import act
+from tidegauge.config import Config, RollbackSection, WebhookSection
+from tidegauge.domain import Deployment
+from tidegauge.service import incidents, tickets
+from tidegauge.storage.store import Store
+from tidegauge.testing.receiver import WebhookReceiver
+
+OLDEST = Deployment(model_version="m-00", prompt_version="p-1", retrieval_index="i-1")
+SENT = ["proposed", "approved", "sent", "acknowledged"]
+
+
+@pytest.fixture
+def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[WebhookReceiver]:
+    monkeypatch.setenv("TIDEGAUGE_ROLLBACK_WEBHOOK_SECRET", KEY)
+    with WebhookReceiver(KEY) as server:
+        yield server
+
+
+def run(store: Store, receiver: WebhookReceiver, now: Now, **terms) -> None:
+    act(store, config(receiver.hook, **terms), now)
+
+
+def open_tickets(store: Store) -> set[str]:
+    with store.read() as tx:
+        return {t["kind"] for t in tickets.ticket_rows(tx) if t["state"] == "open"}
+
+
+def test_a_rollback_that_helps_ends_by_itself(store: Store, receiver: WebhookReceiver) -> None:
+    before(store)
+    incident = breach(store)
+    now = clock(13)
+    run(store, receiver, now)
+    assert stages(store, incident) == SENT
+    traffic(store, 13.2, OLD, n=80)
+    now.time = at(13.3)
+    run(store, receiver, now)
+    assert stages(store, incident) == [*SENT, "verified"]
+    with store.read() as tx:
+        assert incidents.incident_rows(tx)[0]["state"] == "resolved"
+    assert history(store, incident)[-1] == "restored_rate"
+    run(store, receiver, now)
+    assert history(store, incident).count("restored_rate") == len(receiver.deliveries) == 1
+
+
+def test_a_rollback_that_does_not_help_fails_and_somebody_is_told(store: Store, receiver: WebhookReceiver) -> None:
+    incident = breach(store)
+    now = clock(13)
+    run(store, receiver, now)
+    traffic(store, 13.5)
+    now.time = at(13.6)
+    run(store, receiver, now)
+    assert stages(store, incident) == SENT  # it has an hour
+    traffic(store, 14.1)
+    now.time = at(14.2)
+    run(store, receiver, now)
+    assert stages(store, incident) == [*SENT, "failed"]
+    assert "rollback_failed" in open_tickets(store)
+    traffic(store, 15, OLD)  # somebody did it by hand
+    now.time = at(15.2)
+    run(store, receiver, now)
+    assert stages(store, incident)[-1] == "verified"
+    assert "rollback_failed" not in open_tickets(store)
+
+
+def test_one_at_a_time_and_the_next_when_the_first_is_over(store: Store, receiver: WebhookReceiver) -> None:
+    first, second = breach(store), breach(store, intent="shipping")
+    now = clock(13)
+    run(store, receiver, now)
+    assert sorted([stages(store, first)[-1], stages(store, second)[-1]]) == ["acknowledged", "approved"]
+    sent, waits, intent = (
+        (first, second, "refunds") if stages(store, first)[-1] == "acknowledged" else (second, first, "shipping")
+    )
+    traffic(store, 13.2, OLD, intent)
+    now.time = at(13.3)
+    run(store, receiver, now)
+    assert stages(store, sent)[-1] == "verified"
+    assert stages(store, waits)[-1] == "acknowledged"
+
+
+def test_what_lost_its_traffic_meanwhile_is_not_rolled_back(store: Store, receiver: WebhookReceiver) -> None:
+    incident = breach(store, mode="approve")
+    traffic(store, 14, OLD, n=60)
+    with store.write() as tx:
+        incidents.approve(tx, incident, "ann", "seen", at(15))
+    run(store, receiver, clock(15), mode="approve")
+    assert stages(store, incident) == ["proposed", "approved", "cancelled"]
+    assert receiver.deliveries == []
+    with store.read() as tx:
+        assert incidents.incident_rows(tx)[0]["state"] == "resolved"  # a breach it was
+
+
+def test_a_cool_down_keeps_an_intent_from_flapping(store: Store, receiver: WebhookReceiver) -> None:
+    breach(store)
+    now = clock(13)
+    run(store, receiver, now)
+    traffic(store, 13.2, OLD)
+    second = breach(store, 14, OLDEST)
+    now.time = at(17)
+    run(store, receiver, now)
+    assert stages(store, second) == ["proposed", "approved"]
+    now.time = at(19.1)
+    run(store, receiver, now)
+    assert stages(store, second) == SENT
+
+
+def test_only_so_many_a_day(store: Store, receiver: WebhookReceiver) -> None:
+    breach(store)
+    now = clock(13)
+    run(store, receiver, now, most_per_day=1, verify_minutes=0)
+    traffic(store, 13.2, OLD)
+    second = breach(store, 14, intent="shipping")
+    now.time = at(18)
+    run(store, receiver, now, most_per_day=1)
+    assert stages(store, second)[-1] == "approved"
+    now.time = at(37.1)
+    run(store, receiver, now, most_per_day=1, approval_hours=100)
+    assert stages(store, second)[-1] == "acknowledged"
+
+
+def test_an_approval_that_does_not_come_expires_and_may_still_be_given(store: Store, receiver: WebhookReceiver) -> None:
+    incident = breach(store, mode="approve")
+    now = clock(14)
+    run(store, receiver, now, mode="approve", approval_hours=2)
+    assert stages(store, incident) == ["proposed"]
+    now.time = at(15.1)
+    run(store, receiver, now, mode="approve", approval_hours=2)
+    assert stages(store, incident) == ["proposed", "failed"]
+    assert "rollback_failed" in open_tickets(store)
+    with store.write() as tx:
+        incidents.approve(tx, incident, "ann", "late", now.now())
+    run(store, receiver, now, mode="approve", approval_hours=2)
+    assert stages(store, incident) == ["proposed", "failed", "approved", "sent", "acknowledged"]
+
+
+def test_a_second_breach_of_a_deployment_joins_the_open_incident(store: Store, receiver: WebhookReceiver) -> None:
+    incident = breach(store)
+    run(store, receiver, clock(13))
+    assert breach(store, 60) is None
+    run(store, receiver, clock(63))
+    assert len(table(store, "incidents")) == len(table(store, "outbox")) == len(receiver.deliveries) == 1
+    assert history(store, incident).count("joined") == 1
+    with store.write() as tx:
+        incidents.cancel(tx, incident, "ann", "false alarm", at(63))
+    assert breach(store, 100) is not None
+
+
+def test_nobody_is_sent_back_to_a_deployment_that_is_breached_itself(store: Store, receiver: WebhookReceiver) -> None:
+    before(store, 1, OLDEST)
+    before(store, 4, OLD)
+    incident = breach(store, mode="approve")
+    label(store, [r for r in _requests(store) if r.deployment == OLD], True)
+    breach(store, 13.5, OLD, mode="dry_run")
+    with store.write() as tx:
+        incidents.approve(tx, incident, "ann", "", at(14))
+    traffic(store, 16.6)
+    run(store, receiver, clock(17), mode="approve")
+    body = json.loads(receiver.deliveries[0].body)
+    assert body["data"]["last_good_deployment"]["model_version"] == "m-00"
+    assert history(store, incident)[-3:] == ["last_good", "sent", "acknowledged"]
+
+
+def test_between_two_attempts_the_last_good_one_breaks(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEGAUGE_ROLLBACK_WEBHOOK_SECRET", KEY)
+    before(store, 4, OLD)
+    incident = breach(store)
+    with WebhookReceiver(KEY, replies=[500]) as receiver:
+        now = clock(13)
+        run(store, receiver, now)
+        label(store, [r for r in _requests(store) if r.deployment == OLD], True)
+        now.time = at(13.5)
+        run(store, receiver, now, intents={"refunds": "dry_run"})
+        assert len(receiver.deliveries) == 1
+    assert stages(store, incident) == ["proposed", "approved", "sent", "failed"]
+
+
+def test_an_intent_may_have_a_mode_of_its_own(store: Store, receiver: WebhookReceiver) -> None:
+    url = receiver.hook
+    terms = RollbackSection(intents={"refunds": "auto"}, webhook=WebhookSection(url=url))
+    requests = _unlabelled(store)
+    label(store, requests, True)
+    act(store, Config(rollback=terms), clock(13))
+    states = {row["intent"]: row["stage"] for row in table(store, "incidents")}
+    assert states == {"refunds": "acknowledged", "shipping": "proposed"}
+    assert {d["state"] for d in table(store, "outbox")} == {"delivered", "dry_run"}
+
+
+def _unlabelled(store: Store) -> list:
+    from tests.service.world import judge, request
+
+    intents = ("refunds", "shipping")
+    found = [request(i * 100 + n, 10 + n / 10, NEW, name) for i, name in enumerate(intents) for n in range(30)]
+    judge(store, found)
+    return found
+
+
+def _requests(store: Store) -> list:
+    import msgspec
+
+    from tidegauge.domain import Request
+
+    return [msgspec.json.decode(row["payload"], type=Request) for row in table(store, "samples")]

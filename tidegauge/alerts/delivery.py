@@ -1,0 +1,105 @@
+"""Delivers webhooks that are due: at least once, in order per intent, one rollback of the store at a time."""
+
+import os
+import random
+from collections.abc import Callable
+
+from tidegauge.alerts.event import rollback_body
+from tidegauge.alerts.webhook import SECRET, Attempt, Sender
+from tidegauge.config import Config, RollbackSection
+from tidegauge.domain import HOUR, SECOND, Clock, DeliveryState, Micros, Stage, short_hash
+from tidegauge.service import rollbacks
+from tidegauge.service.protocol import TIDEGAUGE, note
+from tidegauge.storage import outbox
+from tidegauge.storage.outbox import Delivery
+from tidegauge.storage.store import Store, Transaction, retry_conflicts
+
+GONE = 410
+
+_CLAIM = 60 * SECOND
+_FIRST_WAIT = 60 * SECOND
+_LONGEST_WAIT = HOUR
+_PORTION = 100
+
+
+def deliver(store: Store, config: Config, clock: Clock, draw: Callable[[], float] = random.random) -> int:
+    """One attempt per due delivery; their number. Raises ConfigError when one is due and cannot be sent at all."""
+    now = clock.now()
+    with store.read() as tx:
+        if not outbox.count_due(tx, now):
+            return 0
+    sender = Sender(config.rollback.webhook.url, os.environ.get(SECRET))
+    round_ = _Round(store, config.rollback, clock, sender, draw)
+    tried = 0
+    while tried < _PORTION and round_.next():
+        tried += 1
+    return tried
+
+
+class _Round:
+    """Attempts of one process, one at a time: a claim must outlast its own attempt only."""
+
+    def __init__(
+        self, store: Store, terms: RollbackSection, clock: Clock, sender: Sender, draw: Callable[[], float]
+    ) -> None:
+        self._store, self._terms, self._clock, self._sender, self._draw = store, terms, clock, sender, draw
+        self._began = clock.now()
+        self._owner = short_hash(str(os.getpid()), str(self._began))
+
+    def next(self) -> bool:
+        """Whether there was one to try."""
+        claimed = retry_conflicts(self._claim)
+        if claimed is None:
+            return False
+        delivery, refused = claimed
+        attempt = refused or self._sender.send(delivery.delivery, delivery.body)
+        retry_conflicts(self._record, delivery, attempt, refused is not None)
+        return True
+
+    def _claim(self) -> tuple[Delivery, Attempt | None] | None:
+        """The next one, and why it must not be sent, if so. A rollback counts as sent from here on."""
+        now = self._clock.now()
+        with self._store.write() as tx:
+            rollbacks.release(tx, self._terms, rollback_body, now)
+            claimed = outbox.claim(tx, self._owner, self._began, now + _CLAIM, 1)
+            return (claimed[0], self._refusal(tx, claimed[0])) if claimed else None
+
+    def _refusal(self, tx: Transaction, delivery: Delivery) -> Attempt | None:
+        disabled = tx.value("disabled_target", target=self._sender.target)
+        if disabled:
+            return Attempt(None, f"not sent, the target is disabled: {disabled}", None)
+        if not rollbacks.still_good(tx, delivery.incident):
+            return Attempt(None, "not sent, the last good deployment is in breach itself", None)
+        return None
+
+    def _record(self, delivery: Delivery, attempt: Attempt, refused: bool) -> None:
+        now = self._clock.now()
+        late = now - delivery.due_since >= self._terms.dead_letter_hours * HOUR
+        state, wait = outcome(attempt, delivery.attempts + 1, self._draw, over=late or refused)
+        with self._store.write() as tx:
+            outbox.record(tx, delivery, self._owner, state=state, said=attempt.said, due_at=now + wait, now=now)
+            if attempt.status == GONE:
+                tx.run("disable_target", target=self._sender.target, now=now, why="it answered 410")
+            if attempt.accepted:
+                rollbacks.acknowledged(tx, delivery.incident, attempt.said, now)
+                return
+            note(tx, delivery.incident, who=TIDEGAUGE, what="attempt failed", why=attempt.said, now=now)
+            row = tx.first("incident", incident=delivery.incident)
+            if state is DeliveryState.FAILED and row and row["stage"] == Stage.SENT:
+                rollbacks.fail(tx, row, f"the webhook was not delivered: {attempt.said}", now)
+
+
+def outcome(
+    attempt: Attempt, attempts: int, draw: Callable[[], float], *, over: bool = False
+) -> tuple[DeliveryState, Micros]:
+    """State after an attempt and the wait before the next: 1 minute doubled each time up to an hour, with jitter.
+
+    `over`: it is too old, or must not be sent, and is given up.
+    """
+    if attempt.accepted:
+        return DeliveryState.DELIVERED, 0
+    if attempt.status == GONE or over:
+        return DeliveryState.FAILED, 0
+    backoff = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** min(attempts - 1, 6))
+    wait = backoff * (0.5 + draw() / 2)
+    return DeliveryState.DUE, round(max(wait, (attempt.retry_after or 0.0) * SECOND))

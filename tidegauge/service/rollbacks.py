@@ -1,0 +1,227 @@
+"""Moves rollbacks along by themselves: whose turn it is, what has waited too long, and whether one helped."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from tidegauge import show
+from tidegauge.config import RollbackSection
+from tidegauge.domain import DAY, HOUR, SECOND, DeliveryState, Incident, IncidentState, Micros, Stage
+from tidegauge.service import incidents, tickets
+from tidegauge.service.protocol import TIDEGAUGE, move, note
+from tidegauge.service.rate import shown
+from tidegauge.storage import evidence
+from tidegauge.storage.store import Row, Transaction
+
+BUCKET: Micros = HOUR // 12
+TAIL = 3  # buckets: a quarter of an hour
+FEWEST = 20  # requests before a share says anything
+_EXPECTED = 30  # requests that the deployment would have had at its share before
+_GONE = 10  # the same, where none at all is seen
+_HUNDRED = 100
+
+Body = Callable[[Incident], bytes]
+
+
+class Bucket(NamedTuple):
+    """Five minutes of an intent's requests, and how many of them were the deployment's."""
+
+    number: int
+    own: int
+    requests: int
+
+
+class Share(NamedTuple):
+    own: int
+    requests: int
+
+    @property
+    def value(self) -> float:
+        return self.own / self.requests if self.requests else 0.0
+
+
+class _Place(NamedTuple):
+    intent: str
+    deployment: str
+    first_at: Micros
+
+
+def tail(buckets: Sequence[Bucket], newest: int, fewest: float = FEWEST) -> Share:
+    """The newest quarter of an hour, more where it has too few requests; `buckets` from the newest backwards."""
+    own = requests = 0
+    for bucket in buckets:
+        if bucket.number <= newest - TAIL and requests >= fewest:
+            break
+        own += bucket.own
+        requests += bucket.requests
+    return Share(own, requests)
+
+
+def helped(
+    buckets: Sequence[Bucket], *, since: Micros, now: Micros, before: float, terms: RollbackSection
+) -> bool | None:
+    """Whether the traffic left the deployment; None while that cannot be told. Times are event times.
+
+    `before` is its share before the rollback: a canary of 4 % has not left because it is below 5 %. Buckets that began
+    before `since` are mixed and do not count. Without any request of the intent it takes a day to say so.
+    """
+    limit = min(terms.verify_share, before / 2)
+    fewest = max(float(FEWEST), _EXPECTED / before)
+    share = tail([b for b in buckets if b.number * BUCKET >= since], now // BUCKET, fewest)
+    if share.requests >= fewest and share.value < limit:
+        return True
+    if now - since < terms.verify_minutes * 60 * SECOND:
+        return None
+    if share.requests == 0:
+        return True if now - since >= DAY else None
+    return share.value < limit
+
+
+def release(tx: Transaction, terms: RollbackSection, body: Body, now: Micros) -> None:
+    """Approves what needs no person, then sends the next rollback whose turn it is; at most one is under way."""
+    tx.run("hold_turn")
+    for row in _in(tx, Stage.PROPOSED):
+        if row["delivery"] == DeliveryState.DUE:
+            move(tx, row["incident"], Stage.APPROVED, who=TIDEGAUGE, why="automatic", now=now)
+    for row in _in(tx, Stage.APPROVED):
+        if tx.rows("in_flight"):
+            return
+        if not _must_wait(tx, row, terms, now):
+            _send(tx, row, terms, body, now)
+
+
+def _in(tx: Transaction, *stages: Stage) -> list[Row]:
+    return tx.rows("incidents_in_stages", stages=[s.value for s in stages])
+
+
+def _must_wait(tx: Transaction, row: Row, terms: RollbackSection, now: Micros) -> bool:
+    cool_down = round(terms.cool_down_hours * HOUR)
+    others = [e for e in tx.rows("sent_since", since=now - max(DAY, cool_down)) if e["incident"] != row["incident"]]
+    if sum(e["at"] > now - DAY for e in others) >= terms.most_per_day:
+        return True
+    return any(e["intent"] == row["intent"] and e["at"] > now - cool_down for e in others)
+
+
+def _send(tx: Transaction, row: Row, terms: RollbackSection, body: Body, now: Micros) -> None:
+    """Looks once more before the first attempt: is the deployment still in use, is the last good one still good?"""
+    incident = row["incident"]
+    if _has_left(tx, row, terms):
+        move(tx, incident, Stage.CANCELLED, who=TIDEGAUGE, why="its traffic has left by itself", now=now)
+        incidents.stop_deliveries(tx, incident, now)
+        tx.run("set_incident_state", incident=incident, state=IncidentState.RESOLVED.value)
+        return
+    good = incidents.last_good(tx, _Place(row["intent"], row["deployment"], row["opened_at"]))
+    if good != row["last_good"]:
+        if row["attempts"]:
+            fail(tx, row, "the last good deployment it names is good no more", now)
+            return
+        tx.run("set_last_good", incident=incident, last_good=good)
+        tx.run("set_body", incident=incident, body=body(incidents.load(tx, incident)))
+        note(tx, incident, who=TIDEGAUGE, what="last_good", why=f"now {good or 'none'}", now=now)
+    share = _measure(tx, row, now)
+    move(tx, incident, Stage.SENT, who=TIDEGAUGE, why=f"it has {100 * share:.0f} % of the intent's requests", now=now)
+
+
+def _has_left(tx: Transaction, row: Row, terms: RollbackSection) -> bool:
+    """Whether nothing of it is seen where, at its share of the day, ten requests would be."""
+    newest = int(tx.value("newest_traffic") or 0)
+    day = _buckets(tx, row, newest - DAY)
+    hour = [b for b in day if b.number * BUCKET > newest - terms.verify_minutes * 60 * SECOND]
+    share = Share(sum(b.own for b in day), sum(b.requests for b in day))
+    return not any(b.own for b in hour) and share.value * sum(b.requests for b in hour) >= _GONE
+
+
+def _measure(tx: Transaction, row: Row, now: Micros) -> float:
+    """Keeps event time and the deployment's present share, which what follows is compared with; the share."""
+    newest = int(tx.value("newest_traffic") or 0)
+    day = _buckets(tx, row, newest - DAY)
+    lately = tail(day, newest // BUCKET, _HUNDRED).value
+    share = lately or Share(sum(b.own for b in day), sum(b.requests for b in day)).value or 1.0
+    tx.run("measure_from", incident=row["incident"], event_time=_event_time(tx, now), share=share)
+    return share
+
+
+def still_good(tx: Transaction, incident: str) -> bool:
+    """Whether the deployment that an incident asks to go back to is not breached itself."""
+    row = tx.first("incident", incident=incident)
+    assert row is not None
+    breached = {other["deployment"] for other in tx.rows("breached_deployments", intent=row["intent"])}
+    return row["last_good"] not in breached
+
+
+def acknowledged(tx: Transaction, incident: str, said: str, now: Micros) -> None:
+    """The receiver said yes; from here on the traffic has to leave."""
+    row = tx.first("incident", incident=incident)
+    if row is None or row["stage"] != Stage.SENT:
+        note(tx, incident, who=TIDEGAUGE, what="delivered", why=said, now=now)  # a replay, or no rollback at all
+        return
+    move(tx, incident, Stage.ACKNOWLEDGED, who=TIDEGAUGE, why=said, now=now)
+    tx.run("measure_from", incident=incident, event_time=_event_time(tx, now), share=row["share_before"])
+
+
+def fail(tx: Transaction, row: Row, why: str, now: Micros) -> None:
+    """Ends it without success; a ticket says so to the owner."""
+    if row["measured_from"] == 0:
+        _measure(tx, row, now)
+    move(tx, row["incident"], Stage.FAILED, who=TIDEGAUGE, why=why, now=now)
+    subject = {"incident": row["incident"], "intent": row["intent"], "deployment": row["deployment"]}
+    owner = tx.value("owner_of_incident", incident=row["incident"]) or "platform"
+    tickets.open_ticket(tx, kind="rollback_failed", subject=subject, owner=owner, evidence={"why": why}, now=now)
+
+
+def check(tx: Transaction, terms: RollbackSection, now: Micros) -> None:
+    """Ends what waited too long, and looks whether what was sent helped."""
+    for row in _in(tx, Stage.PROPOSED, Stage.APPROVED):
+        waits = row["delivery"] in (DeliveryState.HELD, DeliveryState.DUE)
+        if waits and now - row["stage_at"] > terms.approval_hours * HOUR:
+            hold = "not approved" if row["stage"] == Stage.PROPOSED else "approved, but its turn did not come"
+            tx.rows("move_deliveries", incident=row["incident"], states=["due"], state="held", now=now)
+            fail(tx, row, f"{hold} within {terms.approval_hours:g} hours", now)
+    for row in _in(tx, Stage.SENT, Stage.ACKNOWLEDGED, Stage.FAILED):
+        _verify(tx, row, terms, now)
+    _note_restored(tx, now)
+
+
+def _verify(tx: Transaction, row: Row, terms: RollbackSection, now: Micros) -> None:
+    since, newest = row["measured_from"], int(tx.value("newest_traffic") or 0)
+    buckets = _buckets(tx, row, since - BUCKET)
+    found = helped(buckets, since=since, now=newest, before=row["share_before"], terms=terms)
+    if found:
+        why = f"below {100 * terms.verify_share:g} % of the intent's requests"
+        move(tx, row["incident"], Stage.VERIFIED, who=TIDEGAUGE, why=why, now=now)
+        incidents.stop_deliveries(tx, row["incident"], now)
+        subject = {"incident": row["incident"], "intent": row["intent"], "deployment": row["deployment"]}
+        tickets.close_ticket(tx, tickets.ticket_id("rollback_failed", subject), now)
+    elif found is False and row["stage"] == Stage.ACKNOWLEDGED:
+        fail(tx, row, f"the deployment still has traffic {terms.verify_minutes:g} minutes after", now)
+
+
+def _note_restored(tx: Transaction, now: Micros) -> None:
+    """The rate of the deployment that took the traffic over, once, when labels tell it."""
+    for row in tx.rows("verified_without_rate", since=now - 28 * DAY):
+        heir = tx.value(
+            "heir", intent=row["intent"], since=row["measured_from"] // BUCKET, deployment=row["deployment"]
+        )
+        places = (row["indicator"], row["intent"], heir)
+        keys = [key for key in evidence.keys(tx) if (key.indicator, key.intent, key.deployment) == places]
+        if not keys:
+            continue
+        key = max(keys, key=lambda key: key.last_at)
+        objective = tx.rows_in("rules_of_keys", "test_keys", [key.test_key])[0]
+        rate = shown(tx, key, key.read_block, objective["false_positive_rate"]).rate
+        if rate.est is None:
+            continue
+        name = show.deployment(incidents.deployment_fields(key.deployment, evidence.deployments(tx, [key.deployment])))
+        other = "" if heir == row["last_good"] else ", which is not the last good one"
+        why = f"{show.percent(rate.est)} {show.interval(rate.lo, rate.hi)} on {name}{other}"
+        note(tx, row["incident"], who=TIDEGAUGE, what="restored_rate", why=why, now=now)
+
+
+def _event_time(tx: Transaction, now: Micros) -> Micros:
+    """The clock where the log is at most a day behind it, else the newest request: a replay has a time of its own."""
+    newest = int(tx.value("newest_traffic") or now)
+    return now if abs(now - newest) <= DAY else newest
+
+
+def _buckets(tx: Transaction, row: Row, since: Micros) -> list[Bucket]:
+    found = tx.rows("recent_traffic", intent=row["intent"], deployment=row["deployment"], since=since // BUCKET)
+    return [Bucket(int(b["bucket"]), int(b["own"]), int(b["requests"])) for b in found]

@@ -1,0 +1,105 @@
+"""An incident in words that a tired person understands: what, how sure, which release, what was done, what to check."""
+
+import re
+from collections.abc import Mapping, Sequence
+from math import exp, floor, log10
+from typing import Any
+
+from tidegauge import show
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\s]+")
+_LONGEST = 120
+_PARTS = ("model_version", "prompt_version", "retrieval_index")
+_BEYOND = 13.8  # log of a million
+
+
+def plain(text: object, longest: int = _LONGEST) -> str:
+    """Logged text on one line: nothing that breaks it, turns it round or fills the screen."""
+    line = _CONTROL.sub(" ", str(text)).strip()
+    return line if len(line) <= longest else line[: longest - 1] + "…"
+
+
+def what(row: Mapping[str, Any]) -> str:
+    """`row` as `incident_rows` gives it."""
+    found = row["evidence"]
+    rate = show.percent(found.get("rate"))
+    return (
+        f"{plain(row['intent'])}: {rate} of the answers are hallucinated "
+        f"{show.interval(found.get('low'), found.get('high'))}, the objective is {show.percent(found.get('theta0'))}"
+    )
+
+
+def sure(row: Mapping[str, Any]) -> str:
+    found = row["evidence"]
+    labels = f"people confirmed {found.get('positives', 0)} of {found.get('labelled', 0)} answers they looked at"
+    return f"{odds(found.get('log_e'))} against “within the objective”; {labels}"
+
+
+def odds(log_e: float | None) -> str:
+    """Evidence as odds, two figures of it."""
+    if log_e is None:
+        return "unknown odds"
+    if log_e > _BEYOND:
+        return "more than 1,000,000 to 1"
+    value = exp(log_e)
+    digits = 1 - floor(log10(value)) if value > 0 else 0
+    return f"{round(value, digits):,.0f} to 1"
+
+
+def release(row: Mapping[str, Any]) -> str:
+    """The deployment, and what of it differs from the last good one."""
+    bad, good = row["deployment"], row["last_good"]
+    if not good:
+        return f"{plain(show.deployment(bad))}; no last good one is known"
+    moved = changed(bad, good)
+    if len(moved) > 1:
+        return f"{_list(moved)} changed together since the last good one: cannot tell which"
+    return f"{_list(moved)} since the last good one" if moved else plain(show.deployment(bad))
+
+
+def changed(bad: Mapping[str, str], good: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """Part, what it is now, what it was."""
+    return [(part, plain(bad[part]), plain(good[part])) for part in _PARTS if bad[part] != good[part]]
+
+
+def _list(moved: Sequence[tuple[str, str, str]]) -> str:
+    return " and ".join(f"{part} {now} (was {before})" for part, now, before in moved)
+
+
+_DONE = {
+    "approved": "the rollback is approved and waits for its turn",
+    "sent": "the rollback was sent, no answer yet",
+    "acknowledged": "the rollback was sent and the receiver said yes; whether it helps is being watched",
+    "verified": "the traffic left the deployment",
+    "cancelled": "no rollback",
+}
+
+
+def done(row: Mapping[str, Any], why: str = "") -> str:
+    """What was done; `why` is that of the newest transition."""
+    because = f": {plain(why)}" if why else ""
+    stage = row["stage"]
+    if stage == "proposed":
+        held = any(d["status"] == "held" for d in row["deliveries"])
+        return "nothing: the rollback waits for approval" if held else "nothing: rollback.mode is dry_run"
+    if stage is None:
+        return "nothing to do: the deployment has no traffic any more"
+    if stage == "failed":
+        return f"the rollback failed{because}"
+    return _DONE[stage] + (because if stage in ("verified", "cancelled") else "")
+
+
+def next_steps(row: Mapping[str, Any]) -> list[str]:
+    """What a person may do now."""
+    incident, states = row["id"], {delivery["status"] for delivery in row["deliveries"]}
+    if row["state"] not in ("open", "historical"):
+        return []
+    if "held" in states:
+        return [f"tidegauge incidents approve {incident}, or cancel"]
+    if "failed" in states:
+        return [f"tidegauge incidents replay {incident}, once the receiver works; or roll back by hand"]
+    if row["stage"] == "failed":
+        return [f"roll back by hand, then tidegauge incidents resolve {incident}"]
+    if "dry_run" in states:
+        return [f"roll back by hand; if it is no breach: tidegauge incidents cancel {incident}"]
+    return []
