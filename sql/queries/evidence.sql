@@ -16,15 +16,18 @@ SELECT max(last_at) FROM cells
 SELECT intent, max(last_at) AS last_at FROM cells WHERE intent IN :intents GROUP BY intent
 
 -- name: newest_traffic_of
-SELECT max(last_at) FROM cells WHERE intent = :intent AND deployment = :deployment
+SELECT max(last_at) FROM cells WHERE (intent = :intent OR :intent = '*') AND deployment = :deployment
 
 -- name: first_traffic_of
-SELECT min(first_at) FROM cells WHERE intent = :intent AND deployment = :deployment
+SELECT min(first_at) FROM cells WHERE (intent = :intent OR :intent = '*') AND deployment = :deployment
 
 -- name: keys_of
-SELECT test_key, deployment, episode, objective, first_at, last_at FROM test_keys
-WHERE indicator = :indicator AND intent = :intent AND deployment IN :deployments
-ORDER BY deployment, episode
+SELECT k.test_key, k.deployment, k.episode, k.objective, k.first_at, k.last_at, i.measured_from AS rolled_back_at
+FROM test_keys k
+LEFT JOIN incident_keys j ON j.test_key = k.test_key
+LEFT JOIN incidents i ON i.incident = j.incident AND i.stage = 'verified'
+WHERE k.indicator = :indicator AND k.intent = :intent AND k.deployment IN :deployments
+ORDER BY k.deployment, k.episode
 
 -- name: insert_key
 INSERT INTO test_keys (test_key, indicator, intent, deployment, episode, objective, pi_ref, first_block, first_at,
@@ -106,7 +109,7 @@ SELECT deployment, model_version, prompt_version, retrieval_index FROM deploymen
 -- name: hourly_traffic
 SELECT r.bucket / 12 AS hour, s.deployment, sum(r.requests) AS requests
 FROM rollup_5m r JOIN segments s ON s.segment = r.segment
-WHERE s.intent = :intent AND s.served_by IN ('primary', 'cache') AND r.bucket >= :since
+WHERE (s.intent = :intent OR :intent = '*') AND s.served_by IN ('primary', 'cache') AND r.bucket >= :since
 GROUP BY r.bucket / 12, s.deployment ORDER BY 1, 2
 
 -- name: traffic_of_cells

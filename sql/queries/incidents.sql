@@ -59,7 +59,7 @@ UPDATE incidents SET measured_from = :event_time, share_before = :share WHERE in
 UPDATE incidents SET last_good = :last_good WHERE incident = :incident
 
 -- name: breached_deployments
-SELECT deployment FROM incidents WHERE intent = :intent AND state <> 'cancelled'
+SELECT deployment FROM incidents WHERE (intent IN (:intent, '*') OR :intent = '*') AND state <> 'cancelled'
 
 -- name: breached_keys
 SELECT k.test_key FROM incident_keys k JOIN incidents i ON i.incident = k.incident WHERE i.state <> 'cancelled'
@@ -68,7 +68,7 @@ SELECT k.test_key FROM incident_keys k JOIN incidents i ON i.incident = k.incide
 SELECT r.bucket, sum(CASE WHEN s.deployment = :deployment THEN r.requests ELSE 0 END) AS own,
     sum(r.requests) AS requests
 FROM rollup_5m r JOIN segments s ON s.segment = r.segment
-WHERE s.intent = :intent AND s.served_by IN ('primary', 'cache') AND r.bucket > :since
+WHERE (s.intent = :intent OR :intent = '*') AND s.served_by IN ('primary', 'cache') AND r.bucket > :since
 GROUP BY r.bucket ORDER BY r.bucket DESC
 
 -- name: insert_delivery
@@ -119,9 +119,9 @@ WHERE indicator = :indicator AND request_id IN :ids ORDER BY request_id, decided
 
 -- name: span_of_traffic
 SELECT min(first_at) AS first_at, max(last_at) AS last_at FROM cells
-WHERE intent = :intent AND deployment = :deployment
+WHERE (intent = :intent OR :intent = '*') AND deployment = :deployment
 
 -- name: heir
 SELECT s.deployment FROM rollup_5m r JOIN segments s ON s.segment = r.segment
-WHERE s.intent = :intent AND s.served_by IN ('primary', 'cache') AND r.bucket > :since AND s.deployment <> :deployment
+WHERE (s.intent = :intent OR :intent = '*') AND s.served_by IN ('primary', 'cache') AND r.bucket > :since AND s.deployment <> :deployment
 GROUP BY s.deployment ORDER BY sum(r.requests) DESC, s.deployment LIMIT 1

@@ -52,6 +52,22 @@ def test_a_rollback_that_helps_ends_by_itself(store: Store, receiver: WebhookRec
     assert history(store, incident).count("restored_rate") == len(receiver.deliveries) == 1
 
 
+def test_a_deployment_that_returns_after_a_verified_rollback_is_tested_anew(
+    store: Store, receiver: WebhookReceiver
+) -> None:
+    before(store)
+    first, now = breach(store), clock(13)
+    run(store, receiver, now)
+    traffic(store, 13.2, OLD, n=80)
+    now.time = at(13.3)
+    run(store, receiver, now)
+    assert stages(store, first)[-1] == "verified"
+    second = breach(store, hours=15)
+    assert second not in (None, first)
+    episodes = [row["episode"] for row in table(store, "test_keys") if row["deployment"] == NEW.id]
+    assert sorted(episodes) == [0, 1]
+
+
 def test_a_rollback_that_does_not_help_fails_and_somebody_is_told(store: Store, receiver: WebhookReceiver) -> None:
     incident = breach(store)
     now = clock(13)

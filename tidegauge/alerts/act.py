@@ -22,7 +22,7 @@ def act(store: Store, config: Config, clock: Clock) -> None:
     with store.write() as tx:
         health.check(tx, lambda intent: config.objective(intent).owner, config.judge_owner, clock.now())
         interlock.watch(tx, config.judge_owner, clock.now())
-        canary.watch(tx, config.canaries, clock.now())
+        canary.watch(tx, config.canaries, config.rollback.mode_of, rollback_body, clock.now())
         rollbacks.check(tx, config.rollback, clock.now())
     try:
         deliver(store, config, clock)

@@ -58,7 +58,8 @@ def _body(incident: Incident, limit: int) -> bytes:
             "last_good_deployment": None if incident.last_good is None else _deployment(incident.last_good, limit),
             "objective": found.get("theta0"),
             "rate": {name: found.get(name) for name in ("rate", "low", "high")},
-            "evidence": {name: found.get(name) for name in _EVIDENCE} | {"request_ids": examples},
+            "evidence": {name: found.get(name) for name in _EVIDENCE}
+            | {"request_ids": examples, "guardrails": found.get("guardrails", [])},
         },
     )
     return JSONFormat().write(event)

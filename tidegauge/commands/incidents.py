@@ -37,7 +37,7 @@ def text(row: Mapping[str, Any]) -> str:
     evidence = row["evidence"]
     if "rate" in evidence:
         lines.append(
-            f"  rate {show.percent(evidence['rate'])} {show.interval(evidence.get('low'), evidence.get('high'))}"
+            f"  rate {show.percent(evidence.get('rate'))} {show.interval(evidence.get('low'), evidence.get('high'))}"
         )
     for delivery in row["deliveries"]:
         said = f"  {delivery['last_status']}" if delivery["last_status"] else ""

@@ -5,15 +5,15 @@ the same cohort starts a new trial. A breach is final.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import log
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tidegauge.config import CanarySection, MatchSection
-from tidegauge.domain import DAY, HALLUCINATION, HOUR, Micros, Value, iso, short_hash
-from tidegauge.service import interlock, tickets
+from tidegauge.domain import DAY, HALLUCINATION, HOUR, Incident, Micros, Value, iso, short_hash
+from tidegauge.service import incidents, interlock, stops, tickets
 from tidegauge.slo.canary import Counts, Worsening, hallucination_evidence, latency_worsening, share_worsening
 from tidegauge.storage import histogram
 from tidegauge.storage.store import Row, Transaction
@@ -35,6 +35,7 @@ class Trial(Value, frozen=True, kw_only=True):
     started_at: Micros
     state: str
     """`running`, `breach`, or `waiting` where there is no traffic to compare."""
+    as_of: Micros
     breached: tuple[str, ...]
     """Guardrails that were passed: latency, success, hallucination."""
     evidence: dict[str, Any]
@@ -53,16 +54,38 @@ class _Arms(NamedTuple):
         return self.since * BUCKET
 
 
-def watch(tx: Transaction, canaries: Sequence[CanarySection], now: Micros) -> list[Trial]:
-    """Looks at every configured canary; those that breach now, for the first time."""
+class _Breach(NamedTuple):
+    """A canary's breach, as an incident needs it."""
+
+    test_key: str
+    indicator: str
+    intent: str
+    deployment: str
+    first_at: Micros
+    last_at: Micros
+    episode: int = 0
+
+
+def watch(
+    tx: Transaction,
+    canaries: Sequence[CanarySection],
+    mode_of: Callable[[str], str],
+    body: Callable[[Incident], bytes],
+    now: Micros,
+) -> list[Trial]:
+    """Looks at every configured canary; those that breach now, for the first time.
+
+    A breach opens an incident: its rollback is that of any other, `mode_of` an intent and `body` as for them.
+    """
     if not canaries:
         return []
     over = {row["canary"] for row in tx.rows("canaries") if row["state"] == "breach"}
     segments = tx.rows("segments_with_deployment")
+    stopped = stops.stopped(tx, now)
     found = []
     for section in canaries:
         arms = _arms(tx, section, segments)
-        if arms is None or _name(section, arms) in over:
+        if arms is None or _name(section, arms) in over or stops.is_stopped(stopped, section.intent):
             continue
         trial = _look(tx, section, arms)
         tx.run(
@@ -84,6 +107,21 @@ def watch(tx: Transaction, canaries: Sequence[CanarySection], now: Micros) -> li
                 evidence={"guardrails": list(trial.breached), **trial.evidence},
                 now=now,
             )
+            breach = _Breach(
+                test_key=trial.canary,
+                indicator=f"canary.{trial.breached[0]}",
+                intent=section.intent,
+                deployment=trial.deployment,
+                first_at=trial.started_at,
+                last_at=trial.as_of,
+            )
+            evidence = {
+                "canary": trial.name,
+                "guardrails": list(trial.breached),
+                **trial.evidence,
+                "as_of": trial.as_of,
+            }
+            incidents.open_incident(tx, breach, evidence, mode=mode_of(section.intent), body=body, now=now)
             found.append(trial)
     return found
 
@@ -158,12 +196,13 @@ def _look(tx: Transaction, section: CanarySection, arms: _Arms) -> Trial:
         if bad
     ]
     evidence = {
-        "latency_p95_ms": _shown(latency),
-        "success_drop": _shown(success),
+        "latency_p95_ms": {**_shown(latency), "margin": section.latency_ms},
+        "success_drop": {**_shown(success), "margin": section.success_drop},
         "hallucination": {"log_e": log_e, "positives": positives},
+        "alpha": section.alpha,
         "requests": {"canary": int(traffic.canary.requests.sum()), "control": int(traffic.control.requests.sum())},
-        "as_of": iso((arms.since + len(traffic.canary.requests)) * BUCKET),
     }
+    as_of = (arms.since + len(traffic.canary.requests)) * BUCKET
     idle = not traffic.canary.requests.sum() or not traffic.control.requests.sum()
     return Trial(
         canary=_name(section, arms),
@@ -171,8 +210,9 @@ def _look(tx: Transaction, section: CanarySection, arms: _Arms) -> Trial:
         deployment=arms.deployment,
         started_at=arms.started_at,
         state="breach" if breached else "waiting" if idle else "running",
+        as_of=as_of,
         breached=tuple(breached),
-        evidence=evidence,
+        evidence={**evidence, "as_of": iso(as_of)},
     )
 
 

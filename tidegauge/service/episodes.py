@@ -1,4 +1,4 @@
-"""Which test an item belongs to: a deployment's traffic of an intent, split at gaps of a day without any."""
+"""Which test an item belongs to: a deployment of an intent, anew after a day without traffic or a verified rollback."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -61,13 +61,19 @@ def _assign(tx: Transaction, intent: str, deployment: str, rows: Sequence[Row], 
     for span in spans(cells) or [Span(rows[0]["timestamp"], rows[-1]["timestamp"])]:
         inside = [row for row in waiting.values() if span.first <= row["timestamp"] <= span.last]
         keys = [key for key in known if key["objective"] == objective and span.meets(key["first_at"], key["last_at"])]
-        if inside and not keys:
+        homeless = [row for row in inside if not _open_to(keys, row["timestamp"])]
+        if homeless:
             episode += 1
-            keys = [_make(tx, inside, objective, episode)]
+            keys = [*keys, _make(tx, homeless, objective, episode)]
         for row in inside:
-            found[row["request_id"]] = _nearest(keys, row["timestamp"])
+            found[row["request_id"]] = _nearest(_open_to(keys, row["timestamp"]), row["timestamp"])
             del waiting[row["request_id"]]
     return found
+
+
+def _open_to(keys: Sequence[Row], time: Micros) -> list[Row]:
+    """Keys whose rollback was not verified before that time: what returns after it is tested anew."""
+    return [key for key in keys if key["rolled_back_at"] is None or time <= key["rolled_back_at"]]
 
 
 def _nearest(keys: Sequence[Row], time: Micros) -> str:
@@ -92,7 +98,7 @@ def _make(tx: Transaction, rows: Sequence[Row], objective: int, episode: int) ->
         "last_at": max(row["timestamp"] for row in rows),
     }
     tx.run("insert_key", **key)
-    return key
+    return key | {"rolled_back_at": None}
 
 
 def _stretched(key: TestKey, rows: Sequence[Row]) -> Row:

@@ -20,7 +20,6 @@ from tidegauge.errors import UsageError
 from tidegauge.service import tickets
 from tidegauge.service.protocol import TIDEGAUGE, move, note, stage_of
 from tidegauge.storage import evidence
-from tidegauge.storage.evidence import TestKey
 from tidegauge.storage.store import Transaction
 
 EXAMPLES = 5
@@ -44,9 +43,22 @@ class Place(Protocol):
     def first_at(self) -> Micros: ...
 
 
+class Breached(Place, Protocol):
+    """What is in breach: a test, or a canary's guardrail. The intent `*` stands for all."""
+
+    @property
+    def test_key(self) -> str: ...
+    @property
+    def indicator(self) -> str: ...
+    @property
+    def episode(self) -> int: ...
+    @property
+    def last_at(self) -> Micros: ...
+
+
 def open_incident(
     tx: Transaction,
-    key: TestKey,
+    key: Breached,
     found: Mapping[str, Any],
     *,
     mode: str,
@@ -94,7 +106,7 @@ def open_incident(
     return incident
 
 
-def _joined(tx: Transaction, key: TestKey, found: Mapping[str, Any], now: Micros) -> bool:
+def _joined(tx: Transaction, key: Breached, found: Mapping[str, Any], now: Micros) -> bool:
     """Whether an open incident of the deployment takes this breach in, so that it is no second one."""
     place = {"indicator": key.indicator, "intent": key.intent, "deployment": key.deployment}
     incident = tx.value("open_incident_of", **place)
@@ -107,7 +119,7 @@ def _joined(tx: Transaction, key: TestKey, found: Mapping[str, Any], now: Micros
     return True
 
 
-def _write(tx: Transaction, incident: Incident, key: TestKey, good: str | None, now: Micros) -> None:
+def _write(tx: Transaction, incident: Incident, key: Breached, good: str | None, now: Micros) -> None:
     tx.run(
         "insert_incident",
         incident=incident.id,
@@ -146,7 +158,7 @@ def delivery_id(incident: str) -> str:
     return f"msg_{short_hash('delivery', incident)}"
 
 
-def is_historical(tx: Transaction, key: TestKey) -> bool:
+def is_historical(tx: Transaction, key: Breached) -> bool:
     """Whether the deployment carried none of the intent in the last 24 hours of the store's event time."""
     newest = tx.value("newest_traffic") or 0
     own = tx.value("newest_traffic_of", intent=key.intent, deployment=key.deployment) or key.last_at
@@ -173,7 +185,7 @@ def last_good(tx: Transaction, key: Place) -> str | None:
     return max(good, key=lambda name: (newest[name], first[name], name), default=None)
 
 
-def _examples(tx: Transaction, key: TestKey) -> list[str]:
+def _examples(tx: Transaction, key: Breached) -> list[str]:
     return [row["request_id"] for row in tx.rows("confirmed_positives", test_key=key.test_key, most=EXAMPLES)]
 
 

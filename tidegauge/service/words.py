@@ -22,6 +22,8 @@ def plain(text: object, longest: int = _LONGEST) -> str:
 def what(row: Mapping[str, Any]) -> str:
     """`row` as `incident_rows` gives it."""
     found = row["evidence"]
+    if "canary" in found:
+        return f"canary {plain(found['canary'])} is worse than its control: {'; '.join(_worse(found))}"
     rate = show.percent(found.get("rate"))
     return (
         f"{plain(row['intent'])}: {rate} of the answers are hallucinated "
@@ -29,8 +31,25 @@ def what(row: Mapping[str, Any]) -> str:
     )
 
 
+def _worse(found: Mapping[str, Any]) -> list[str]:
+    """The guardrails that a canary has passed."""
+    slower, less = found["latency_p95_ms"], found["success_drop"]
+    said = {
+        "latency": f"p95 slower by {slower['worse_by'] or 0:.0f} ms (margin {slower['margin']:g})",
+        "success": f"success lower by {100 * (less['worse_by'] or 0):.1f} points (margin {100 * less['margin']:g})",
+        "hallucination": f"{odds(found['hallucination']['log_e'])} that it hallucinates more",
+    }
+    return [said[name] for name in found["guardrails"]]
+
+
 def sure(row: Mapping[str, Any]) -> str:
     found = row["evidence"]
+    if "canary" in found:
+        requests = found["requests"]
+        return (
+            f"holds at all looks together, error at most {found['alpha']:g}; "
+            f"{requests['canary']} requests of the canary, {requests['control']} of the control"
+        )
     labels = f"people confirmed {found.get('positives', 0)} of {found.get('labelled', 0)} answers they looked at"
     return f"{odds(found.get('log_e'))} against “within the objective”; {labels}"
 
