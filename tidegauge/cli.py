@@ -122,6 +122,8 @@ def _results(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> No
     _json(group.add("status", "what was seen, sampled, judged and labelled", "status"))
     slo = group.add("slo", "the rate of every intent and deployment, with its interval and state", "slo")
     _json(slo).add_argument("--fail-on-breach", action="store_true", help="exit 3 if there is a breach")
+    inner = _Commands(slo.add_subparsers(title="actions", metavar="ACTION"), shared)
+    inner.add("export", "the objectives as OpenSLO documents", "slo", "export")
     _json(group.add("tickets", "findings that are no reason for a rollback", "tickets"))
     dump = group.add("dump", "the store's content as sorted JSON lines", "dump")
     dump.add_argument("--canonical", action="store_true", required=True, help="only what the log determines")

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from tidegauge.domain import HALLUCINATION, Objective
+from tidegauge.openslo.objectives import RISKS, Slo
 
 Rate = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -140,6 +141,15 @@ class JobSection(Section, frozen=True, kw_only=True):
     """Records older than this, measured from the block's planning, are quarantined; no limit by default."""
 
 
+class TelemetrySection(Section, frozen=True, kw_only=True):
+    """Where verdicts go as OpenTelemetry events; nothing leaves while no endpoint is set."""
+
+    otlp_endpoint: str | None = None
+    """Base URL of an OTLP/HTTP collector; /v1/logs is added."""
+    service_name: str = "tidegauge"
+    timeout_seconds: NotNegative = 5.0
+
+
 DEFAULT_OBJECTIVE = 0.03
 
 
@@ -160,21 +170,47 @@ class Config(Section, frozen=True, kw_only=True):
     review: ReviewSection = ReviewSection()
     rollback: RollbackSection = RollbackSection()
     job: JobSection = JobSection()
+    objectives: tuple[str, ...] = ()
+    """OpenSLO files by glob; what they say wins over `intents`."""
+    telemetry: TelemetrySection = TelemetrySection()
+    slos: tuple[Slo, ...] = ()
+    """What the files of `objectives` say. Not a key of the file."""
     directory: Path = Path(".")
     """Where the file lies; relative paths are relative to it. Not a key of the file."""
 
     def objective(self, intent: str) -> Objective:
-        """The objective of an intent; an intent that is not named gets "*"."""
-        fallback = self.intents.get("*", IntentSection())
-        named = self.intents.get(intent, fallback)
-        rate = named.objective if named.objective is not None else fallback.objective
+        """The hallucination objective of an intent; an intent that is not named gets "*"."""
+        slo = self.slo(HALLUCINATION, intent)
+        assert slo is not None
         return Objective(
             indicator=HALLUCINATION,
             intent=intent,
-            theta0=DEFAULT_OBJECTIVE if rate is None else rate,
-            risk=named.risk,
-            owner=named.owner,
+            theta0=slo.allowed,
+            risk=slo.risk,
+            owner=slo.owner or self._section(intent).owner,
             labels_per_day=self.review.labels_per_day,
             confirmations=self.review.confirmations,
             false_positive_rate=self.review.false_positive_rate,
         )
+
+    def slo(self, indicator: str, intent: str) -> Slo | None:
+        """The objective of an indicator and an intent; the more specific one wins, then the file over `intents`.
+
+        For hallucination there always is one, by default 3 %; at most as much as the risk class allows.
+        """
+        given = {slo.intent: slo for slo in self.slos if slo.indicator == indicator}
+        own = self.intents.get(intent)
+        if intent in given:
+            return given[intent]
+        stated = own.objective if own is not None and intent != "*" else None
+        if "*" in given and stated is None:
+            return msgspec.structs.replace(given["*"], intent=intent)
+        if indicator != HALLUCINATION:
+            return None
+        section, general = self._section(intent), self.intents.get("*", IntentSection()).objective
+        inherited = min(DEFAULT_OBJECTIVE if general is None else general, RISKS[section.risk])
+        allowed = inherited if stated is None else stated
+        return Slo(name=intent, intent=intent, allowed=allowed, risk=section.risk, owner=section.owner)
+
+    def _section(self, intent: str) -> IntentSection:
+        return self.intents.get(intent, self.intents.get("*", IntentSection()))

@@ -37,7 +37,10 @@ def password_in(url: str) -> bool:
 
 def broken_rule(config: Config) -> Problem | None:
     """The first rule that the configuration breaks: the key and what is wrong with it."""
-    rules: tuple[Callable[[Config], Problem | None], ...] = (_store, _sources, _evaluators, _judge, _prices, _rollback)
+    rules: tuple[Callable[[Config], Problem | None], ...] = (
+        *(_store, _sources, _evaluators, _judge, _prices, _rollback),
+        _telemetry,
+    )
     return next((problem for rule in rules if (problem := rule(config))), None)
 
 
@@ -136,4 +139,11 @@ def _rollback(config: Config) -> Problem | None:
         return ("rollback", "mode"), "auto needs rollback.webhook.url, or TIDEGAUGE_ROLLBACK_WEBHOOK_URL"
     if config.rollback.mode == "approve" and url is None:
         return ("rollback", "mode"), "approve needs rollback.webhook.url, or TIDEGAUGE_ROLLBACK_WEBHOOK_URL"
+    return None
+
+
+def _telemetry(config: Config) -> Problem | None:
+    url = config.telemetry.otlp_endpoint
+    if url is not None and not _URL.match(url):
+        return ("telemetry", "otlp_endpoint"), "expected a URL that begins with http:// or https://"
     return None

@@ -2,9 +2,23 @@
 
 from tidegauge import show
 from tidegauge.commands.context import Context, print_json
-from tidegauge.domain import SloState
+from tidegauge.domain import HALLUCINATION, SloState
 
 BREACH = 3
+
+
+def export(context: Context) -> int:
+    """The objectives in force as OpenSLO documents."""
+    from tidegauge.openslo import documents_of, dump, read_files
+
+    config = context.config()
+    placed, _ = read_files(config.objectives, config.directory)
+    covered = {slo.intent for slo in config.slos if slo.indicator == HALLUCINATION}
+    stated = [name for name, intent in sorted(config.intents.items()) if "*" not in covered or intent.objective]
+    others = dict.fromkeys(name for name in ("*", *stated) if name not in covered)
+    kept = [slo for name in others if (slo := config.slo(HALLUCINATION, name)) is not None]
+    print(dump([one.document for one in placed] + documents_of(kept)), end="")
+    return 0
 
 
 def run(context: Context) -> int:
