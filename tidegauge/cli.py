@@ -124,6 +124,12 @@ def _results(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> No
     _json(slo).add_argument("--fail-on-breach", action="store_true", help="exit 3 if there is a breach")
     inner = _Commands(slo.add_subparsers(title="actions", metavar="ACTION"), shared)
     inner.add("export", "the objectives as OpenSLO documents", "slo", "export")
+    budget = _json(
+        inner.add("budget", "every objective with its error budget, and when it will be gone", "slo", "budget")
+    )
+    budget.add_argument("--segments", action="store_true", help="by cohort and experiment too")
+    history = _json(inner.add("history", "how objectives changed, and the budgets day by day", "slo", "history"))
+    history.add_argument("--intent", metavar="NAME", help="default: all")
     _json(group.add("tickets", "findings that are no reason for a rollback", "tickets"))
     dump = group.add("dump", "the store's content as sorted JSON lines", "dump")
     dump.add_argument("--canonical", action="store_true", required=True, help="only what the log determines")

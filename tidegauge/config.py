@@ -1,5 +1,6 @@
 """tidegauge.yaml as frozen values. It is read by `tidegauge.config_load.load`."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -191,6 +192,7 @@ class Config(Section, frozen=True, kw_only=True):
             labels_per_day=self.review.labels_per_day,
             confirmations=self.review.confirmations,
             false_positive_rate=self.review.false_positive_rate,
+            window=slo.window.text,
         )
 
     def slo(self, indicator: str, intent: str) -> Slo | None:
@@ -214,3 +216,21 @@ class Config(Section, frozen=True, kw_only=True):
 
     def _section(self, intent: str) -> IntentSection:
         return self.intents.get(intent, self.intents.get("*", IntentSection()))
+
+    def counted(self, intents: Iterable[str]) -> list[Slo]:
+        """Objectives of the other indicators, for every intent that has traffic."""
+        indicators = dict.fromkeys(slo.indicator for slo in self.slos if slo.indicator != HALLUCINATION)
+        found = (self.slo(indicator, intent) for indicator in indicators for intent in intents)
+        return [slo for slo in found if slo is not None]
+
+    def as_objective(self, slo: Slo) -> Objective:
+        """An objective as it is stored."""
+        return Objective(
+            indicator=slo.indicator,
+            intent=slo.intent,
+            theta0=slo.allowed,
+            risk=slo.risk,
+            owner=slo.owner or self._section(slo.intent).owner,
+            window=slo.window.text,
+            threshold_ms=slo.threshold_ms,
+        )

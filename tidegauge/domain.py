@@ -278,6 +278,8 @@ class Objective(Value, frozen=True, kw_only=True):
     labels_per_day: float = 20
     confirmations: int = 1
     false_positive_rate: float = 0.0
+    window: str = "28d"
+    threshold_ms: float | None = None
 
 
 class SloState(StrEnum):

@@ -9,8 +9,8 @@ from tidegauge.alerts.event import rollback_body
 from tidegauge.alerts.webhook import SECRET, Attempt, Sender
 from tidegauge.config import Config
 from tidegauge.domain import HOUR, SECOND, Clock, DeliveryState, Micros, short_hash
+from tidegauge.service import burning, health, incidents, label, review
 from tidegauge.service import decide as decisions
-from tidegauge.service import health, incidents, label, review
 from tidegauge.storage import outbox
 from tidegauge.storage.store import Store, retry_conflicts
 
@@ -31,6 +31,7 @@ def act(store: Store, config: Config, clock: Clock) -> None:
         retry_conflicts(_decide, store, key, config, clock.now())
     with store.write() as tx:
         health.check(tx, lambda intent: config.objective(intent).owner, clock.now())
+        burning.check(tx, burning.Objectives(config.slo, config.counted, config.as_objective), clock.now())
     deliver(store, config, clock)
 
 

@@ -26,9 +26,7 @@ from tidegauge.openslo.objectives import Slo
 
 def dump(documents: Sequence[AnyDocument]) -> str:
     """As YAML that reads back as the same documents."""
-    return str(
-        yaml.safe_dump_all([_ordered(d) for d in documents], sort_keys=False, explicit_start=True, width=10**6)
-    )
+    return str(yaml.safe_dump_all([_ordered(d) for d in documents], sort_keys=False, explicit_start=True, width=10**6))
 
 
 def _ordered(document: AnyDocument) -> dict[str, Any]:
