@@ -114,6 +114,8 @@ def _job(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:
     run.add_argument("--every", metavar="TIME", help="again and again, such as every 60s, 5m or 1h, until SIGTERM")
     run.add_argument("--log", action="append", metavar="GLOB", help="instead of the configured sources; repeatable")
     run.add_argument("--final", action="store_true", help="take a last line without newline too")
+    run.add_argument("--metrics-port", type=int, metavar="N", help="serve /metrics, /healthz and /verdict meanwhile")
+    run.add_argument("--metrics-host", default="127.0.0.1", metavar="NAME", help="default: only this machine")
     run.add_argument("--json-logs", action="store_true", help="progress as JSON lines")
 
 
@@ -130,6 +132,12 @@ def _results(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> No
     budget.add_argument("--segments", action="store_true", help="by cohort and experiment too")
     history = _json(inner.add("history", "how objectives changed, and the budgets day by day", "slo", "history"))
     history.add_argument("--intent", metavar="NAME", help="default: all")
+    verdict = _json(group.add("verdict", "successful, failed or inconclusive: one deployment of one intent", "verdict"))
+    verdict.add_argument("--intent", required=True, metavar="NAME")
+    verdict.add_argument("--deployment", metavar="ID", help="default: the newest one")
+    verdict.add_argument("--fail-on-breach", action="store_true", help="exit 3 if it failed")
+    metrics = group.add("metrics", "figures as Prometheus text", "metrics")
+    metrics.add_argument("--rules", action="store_true", help="recording and alerting rules for Prometheus instead")
     _json(group.add("tickets", "findings that are no reason for a rollback", "tickets"))
     dump = group.add("dump", "the store's content as sorted JSON lines", "dump")
     dump.add_argument("--canonical", action="store_true", required=True, help="only what the log determines")

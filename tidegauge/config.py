@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 import msgspec
 
 from tidegauge.domain import HALLUCINATION, Objective
-from tidegauge.openslo.objectives import RISKS, Slo
+from tidegauge.openslo import Slo, slug
+from tidegauge.openslo.objectives import RISKS
 
 Rate = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -204,15 +205,19 @@ class Config(Section, frozen=True, kw_only=True):
         own = self.intents.get(intent)
         if intent in given:
             return given[intent]
-        stated = own.objective if own is not None and intent != "*" else None
+        specific = own is not None and intent != "*" and indicator == HALLUCINATION
+        stated = own.objective if own is not None and specific else None
         if "*" in given and stated is None:
-            return msgspec.structs.replace(given["*"], intent=intent)
+            general = given["*"]
+            return msgspec.structs.replace(general, intent=intent, name=slug(f"{general.name}-{intent}"))
         if indicator != HALLUCINATION:
             return None
-        section, general = self._section(intent), self.intents.get("*", IntentSection()).objective
-        inherited = min(DEFAULT_OBJECTIVE if general is None else general, RISKS[section.risk])
+        section, usual = self._section(intent), self.intents.get("*", IntentSection()).objective
+        inherited = min(DEFAULT_OBJECTIVE if usual is None else usual, RISKS[section.risk])
         allowed = inherited if stated is None else stated
-        return Slo(name=intent, intent=intent, allowed=allowed, risk=section.risk, owner=section.owner)
+        return Slo(
+            name=slug(f"{intent}-{indicator}"), intent=intent, allowed=allowed, risk=section.risk, owner=section.owner
+        )
 
     def _section(self, intent: str) -> IntentSection:
         return self.intents.get(intent, self.intents.get("*", IntentSection()))

@@ -50,13 +50,22 @@ CREATE TABLE latency_hours (
     PRIMARY KEY (intent, threshold_ms, hour, cohort, experiment)
 );
 
--- Verdicts that were exported already, oldest first.
+-- How far verdicts were exported; `due_at` is when the next attempt may be made, and by one process only.
 CREATE TABLE exports (
     exporter TEXT PRIMARY KEY,
+    since BIGINT NOT NULL,
     judged_at BIGINT NOT NULL,
-    request_id TEXT NOT NULL,
     failed BIGINT NOT NULL,
     due_at BIGINT NOT NULL,
     said TEXT NOT NULL
 );
-CREATE INDEX verdicts_by_time ON verdicts (judged_at, request_id);
+
+-- What was exported of the last minutes: a transaction that ends late is behind the newest verdict and still found.
+CREATE TABLE exported (
+    exporter TEXT NOT NULL,
+    request_id TEXT NOT NULL,
+    indicator TEXT NOT NULL,
+    judged_at BIGINT NOT NULL,
+    PRIMARY KEY (exporter, request_id, indicator)
+);
+CREATE INDEX verdicts_by_time ON verdicts (judged_at);

@@ -78,13 +78,13 @@ SELECT indicator, intent, day, allowed, requests, rate, low, high, used, used_lo
 FROM budget_days ORDER BY indicator, intent, day
 
 -- name: counted_hours
-SELECT s.intent, s.cohort, s.experiment, r.bucket / 12 AS hour, sum(r.requests) AS requests,
+SELECT s.intent, s.cohort, s.experiment, r.bucket / :width AS hour, sum(r.requests) AS requests,
     sum(r.errors + r.timeouts) AS failed, sum(r.feedback_down) AS disliked,
     sum(CASE WHEN s.served_by = 'fallback' THEN r.requests ELSE 0 END) AS fallbacks,
     sum(CASE WHEN s.served_by = 'fallback' THEN r.errors + r.timeouts ELSE 0 END) AS fallbacks_failed,
     sum(CASE WHEN s.served_by = 'fallback' THEN r.feedback_down ELSE 0 END) AS fallbacks_disliked
 FROM rollup_5m r JOIN segments s ON s.segment = r.segment
-WHERE r.bucket >= :since GROUP BY s.intent, s.cohort, s.experiment, r.bucket / 12
+WHERE r.bucket >= :since GROUP BY 1, 2, 3, 4
 
 -- name: latency_hours
 SELECT hour, cohort, experiment, requests, measured, slow FROM latency_hours
@@ -100,3 +100,16 @@ INSERT INTO latency_hours (intent, threshold_ms, hour, cohort, experiment, reque
 VALUES (:intent, :threshold_ms, :hour, :cohort, :experiment, :requests, :measured, :slow)
 ON CONFLICT (intent, threshold_ms, hour, cohort, experiment) DO UPDATE SET requests = excluded.requests,
     measured = excluded.measured, slow = excluded.slow
+
+-- name: newest_deployment
+SELECT deployment FROM cells WHERE intent = :intent GROUP BY deployment ORDER BY min(first_at) DESC, deployment LIMIT 1
+
+-- name: open_tickets
+SELECT kind, owner, count(*) AS tickets FROM tickets WHERE state = 'open' GROUP BY kind, owner ORDER BY kind, owner
+
+-- name: incidents_by_state
+SELECT indicator, intent, state, count(*) AS incidents FROM incidents GROUP BY indicator, intent, state
+ORDER BY indicator, intent, state
+
+-- name: deliveries_by_state
+SELECT state, count(*) AS deliveries FROM outbox GROUP BY state ORDER BY state

@@ -5,7 +5,7 @@ Specification: https://github.com/OpenSLO/OpenSLO.
 
 from tidegauge.openslo.objectives import NOT_MEASURED, Level, Slo, Window, resolve
 from tidegauge.openslo.read import Placed, read_files, read_text
-from tidegauge.openslo.write import documents_of, dump
+from tidegauge.openslo.write import documents_of, dump, slug
 
 __all__ = [
     "NOT_MEASURED",
@@ -18,4 +18,5 @@ __all__ = [
     "read_files",
     "read_text",
     "resolve",
+    "slug",
 ]

@@ -46,10 +46,9 @@ def _document(slo: Slo) -> SloDocument:
     spec: dict[str, Any] = {"indicator": slo.indicator}
     bad = Metric(metric_source=MetricSource(type="tidegauge", spec=spec))
     total = Metric(metric_source=MetricSource(type="tidegauge", spec={}))
-    name = slug(f"{slo.intent}-{slo.indicator}")
     return SloDocument(
         api_version="openslo/v1",
-        metadata=Metadata(name=name, annotations=annotations),
+        metadata=Metadata(name=slo.name, annotations=annotations),
         spec=SloSpec(
             service=slo.service,
             indicator=InlineSli(

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from tidegauge.domain import DAY, HALLUCINATION, TEST_BLOCK, Micros, Value
+from tidegauge.domain import DAY, HALLUCINATION, HOUR, TEST_BLOCK, Micros, Value
 from tidegauge.openslo import Level, Slo
 from tidegauge.service.objectives import rule_of
 from tidegauge.service.rate import COMPLETE
@@ -18,6 +18,7 @@ from tidegauge.storage.policies import StoredObjective
 from tidegauge.storage.store import Row, Transaction
 
 BLOCKS_A_DAY = DAY // TEST_BLOCK
+_LOOK_BACKS = (6, 24, 72)
 
 Segment = tuple[str, str]
 """Cohort and experiment; production is every segment without an experiment."""
@@ -51,6 +52,8 @@ class Budget(Value, frozen=True, kw_only=True):
     days_left: int | None
     as_of: Micros
     burning: tuple[Burning, ...] = ()
+    recent: Mapping[int, float] = {}
+    """Rates of the last so many hours, where they are known."""
 
 
 class Stratum(NamedTuple):
@@ -120,7 +123,18 @@ def _budget(
         days_left=None if rate.est is None else days_left(days, slo.allowed, slo.window, period.passed),
         as_of=now,
         burning=burning,
+        recent=_recent(rates, stored.false_positive_rate, now),
     )
+
+
+def _recent(rates: Rates, false_positive_rate: float, now: Micros) -> dict[int, float]:
+    found = {}
+    for hours in _LOOK_BACKS:
+        first = (now - hours * HOUR) // TEST_BLOCK + 1
+        rate = rate_over([part for part in rates if part[0].block >= first], false_positive_rate)
+        if rate.est is not None:
+            found[hours] = rate.est
+    return found
 
 
 def _days(rates: Rates, rate: Estimate, recent: Estimate, since: int) -> list[Day]:

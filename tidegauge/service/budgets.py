@@ -1,6 +1,6 @@
 """The budgets of all objectives as they are shown: by `tidegauge slo budget`, its history, the metrics."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -22,7 +22,8 @@ class Measured(msgspec.Struct, frozen=True):
     slo: Slo
     budget: Budget
     segments: Sequence[tuple[Segment, float, Estimate, Used]] = ()
-    hours: Sequence[indicators.Hour] = ()
+    minutes: Mapping[int, float] = {}
+    """Rates of the last 5 and 30 minutes, where they are counted."""
 
 
 def measured(tx: Transaction, wanted: Objectives, *, segments: bool = False) -> list[Measured]:
@@ -52,11 +53,14 @@ def _counted(tx: Transaction, wanted: Objectives, segments: bool) -> list[Measur
         return []
     slos = [slo for slo in _others(tx, wanted) if slo.indicator not in NOT_MEASURED]
     counted = indicators.rollups(tx, slos, newest) if slos else {}
+    short = indicators.short_rates(tx, slos, newest) if slos else {}
     found = []
     for slo in slos:
         series = indicators.hours(tx, slo, counted, newest, keep=False)
         parts = indicators.segment_rates(slo, series, span(slo.window, newest).passed) if segments else ()
-        found.append(Measured(slo, indicators.counted_budget(slo, series, newest), parts, series))
+        place = (slo.indicator, slo.intent)
+        minutes = {length: rate for (*of, length), rate in short.items() if tuple(of) == place}
+        found.append(Measured(slo, indicators.counted_budget(slo, series, newest), parts, minutes))
     return found
 
 

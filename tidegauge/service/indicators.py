@@ -21,6 +21,8 @@ from tidegauge.storage.store import Row, Transaction
 _BUCKETS_AN_HOUR = 12
 _HOURS_A_DAY = DAY // HOUR
 _SHORTEST = 12  # the short look-back is a twelfth of the long one
+LOOK_BACKS = (1, 2, 6, 24, 72)
+"""Hours."""
 CALM = 0.9
 """An alarm closes once the look-back burns less than this share of its level."""
 
@@ -46,7 +48,7 @@ def rollups(tx: Transaction, slos: Iterable[Slo], now: Micros) -> Rollups:
     """What the windows of some objectives need."""
     since = min((span(slo.window, now).start for slo in slos), default=now)
     found: dict[str, list[Row]] = defaultdict(list)
-    for row in tx.rows("counted_hours", since=since // HOUR * _BUCKETS_AN_HOUR):
+    for row in tx.rows("counted_hours", since=since // HOUR * _BUCKETS_AN_HOUR, width=_BUCKETS_AN_HOUR):
         found[row["intent"]].append(row)
     return found
 
@@ -137,7 +139,22 @@ def counted_budget(slo: Slo, series: Iterable[Hour], now: Micros) -> Budget:
         days_left=days_left(ordered, slo.allowed, slo.window, period.passed),
         as_of=now,
         burning=tuple(_burning(slo, production, now)),
+        recent={hours: part.rate for hours in LOOK_BACKS if (part := _since(production, now, hours)).requests},
     )
+
+
+def short_rates(tx: Transaction, slos: Iterable[Slo], now: Micros) -> dict[tuple[str, str, int], float]:
+    """Rates of production by indicator, intent and minutes: 5 and 30. Latency is read by the hour only."""
+    newest = (now - 1) * _BUCKETS_AN_HOUR // HOUR
+    found: dict[tuple[str, str, int], float] = {}
+    rows = [row for row in tx.rows("counted_hours", since=newest - 5, width=1) if not row["experiment"]]
+    for slo in slos:
+        for buckets in (1, 6):
+            part = [r for r in rows if r["intent"] == slo.intent and r["hour"] > newest - buckets]
+            requests = sum(int(row["requests"]) for row in part)
+            if requests and slo.indicator != "latency":
+                found[slo.indicator, slo.intent, 5 * buckets] = sum(_bad(slo, row) for row in part) / requests
+    return found
 
 
 def _burning(slo: Slo, production: list[Hour], now: Micros) -> Iterable[Burning]:

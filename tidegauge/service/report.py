@@ -24,14 +24,18 @@ Place = tuple[str, str]
 """Intent and deployment."""
 
 
-def slo_rows(tx: Transaction, objectives: Mapping[str, float], slo_of: SloOf | None = None) -> list[dict[str, Any]]:
+def slo_rows(
+    tx: Transaction, objectives: Mapping[str, float], slo_of: SloOf | None = None, only: str | None = None
+) -> list[dict[str, Any]]:
     """As `tidegauge slo --json` prints them; the newest episode of each deployment, also where nothing is judged yet.
 
     `objectives` gives theta0 for intents of which no objective was stored yet; "*" is its default. `slo_of` gives the
-    window of the budget, else it is 28 days.
+    window of the budget, else it is 28 days. `only` names the one intent that is wanted.
     """
-    newest: dict[Place, TestKey] = {(key.intent, key.deployment): key for key in evidence.keys(tx)}
-    traffic = tx.rows("traffic_of_cells", since=0)
+    newest: dict[Place, TestKey] = {
+        (key.intent, key.deployment): key for key in evidence.keys(tx) if only in (None, key.intent)
+    }
+    traffic = [row for row in tx.rows("traffic_of_cells", since=0) if only in (None, row["intent"])]
     stored = policies.objectives_in_force(tx)
     seen = {place: _shown(tx, key, stored) for place, key in newest.items()}
     breached = {row["test_key"] for row in tx.rows("incidents") if row["state"] != "cancelled"}
