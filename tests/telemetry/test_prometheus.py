@@ -125,9 +125,9 @@ def test_rules_are_shaped_as_prometheus_wants_them():
                 assert rule["labels"]["severity"] in ("page", "ticket")
 
 
-def get(url: str) -> tuple[int, str, bytes]:
+def get(url: str, posted: bytes | None = None) -> tuple[int, str, bytes]:
     try:
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(url, posted, timeout=10) as answer:
             return answer.status, answer.headers["Content-Type"], answer.read()
     except urllib.error.HTTPError as error:
         return error.code, error.headers["Content-Type"], error.read()
@@ -145,6 +145,9 @@ def test_the_server_answers_while_the_job_runs(store: Store):
         assert (status, json.loads(body)["phase"]) == (200, "failed")
         assert json.loads(get(f"{url}/verdict?intent=refunds&deployment={OLD.id}")[2])["phase"] == "successful"
         assert get(f"{url}/verdict")[0] == 400
+        assert get(f"{url}/rollback?intent=refunds", b'{"name": "podinfo"}')[0] == 200
+        assert get(f"{url}/rollback?intent=refunds&deployment={OLD.id}", b"{}")[0] == 409
+        assert get(f"{url}/rollback", b"{}")[0] == 409
         assert get(f"{url}/elsewhere")[0] == 404
         with pytest.raises(UsageError, match="cannot listen"):
             MetricsServer(store, objectives, ManualClock(NOW), "127.0.0.1", server.port)

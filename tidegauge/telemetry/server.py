@@ -1,4 +1,5 @@
-"""Metrics over HTTP while the job runs: /metrics for Prometheus, /healthz, /verdict for Argo Rollouts and Flagger.
+"""Metrics over HTTP while the job runs: /metrics for Prometheus, /healthz, /verdict for Argo Rollouts, /rollback for
+Flagger's hook.
 
 Nothing here needs a key, so it listens on loopback unless told otherwise.
 """
@@ -23,6 +24,8 @@ _JSON = "application/json"
 _FRESH_SECONDS = 2.0  # several scrapers at a time cost one reading
 _SOCKET_SECONDS = 10.0
 _LONGEST = 500  # characters of an intent in a URL
+
+_LONGEST_BODY = 1 << 20
 
 Reply = tuple[int, str, bytes]
 
@@ -56,9 +59,14 @@ class MetricsServer:
             self._thread.join()
 
     def reply(self, target: str) -> Reply:
-        """What is answered to a GET; an error of the store is a 503 that does not tell its address."""
+        """What is answered; an error of the store is a 503 that does not tell its address."""
         url = urlsplit(target)
-        pages = {"/metrics": self._metrics, "/healthz": self._health, "/verdict": self._verdict}
+        pages = {
+            "/metrics": self._metrics,
+            "/healthz": self._health,
+            "/verdict": self._verdict,
+            "/rollback": self._rollback,
+        }
         page = pages.get(url.path)
         if page is None:
             return 404, _JSON, _body({"error": f"there is {', '.join(pages)}"})
@@ -86,6 +94,12 @@ class MetricsServer:
         with self._store.read() as tx:
             return 200, _JSON, _body(verdict(tx, self._wanted.slo_of, intent, asked.get("deployment")))
 
+    def _rollback(self, asked: dict[str, str]) -> Reply:
+        """Flagger's rollback hook: success means that the canary has failed."""
+        status, kind, body = self._verdict(asked)
+        failed = status == 200 and json.loads(body)["phase"] == "failed"
+        return 200 if failed else max(status, 409), kind, body
+
 
 def _body(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
@@ -108,10 +122,18 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.send_header("X-Content-Type-Options", "nosniff")
         self.end_headers()
-        if self.command == "GET":
+        if self.command != "HEAD":
             self.wfile.write(body)
 
     do_HEAD = do_GET
+
+    def do_POST(self) -> None:
+        """As GET: what a hook posts of itself is read and not looked at."""
+        length = self.headers.get("Content-Length", "0")
+        self.close_connection = not length.isdigit() or int(length) > _LONGEST_BODY
+        if not self.close_connection:
+            self.rfile.read(int(length))
+            self.do_GET()
 
     def log_message(self, format: str, *args: object) -> None:
         """Scrapes are no news."""
