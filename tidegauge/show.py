@@ -41,8 +41,9 @@ def deployment(of: Mapping[str, Any] | None) -> str:
 
 
 def slo_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The table of `tidegauge slo`."""
-    columns = ("intent", "deployment", "rate", "interval", "judged", "labelled", "budget", "burn", "gone by", "state")
+    """The table of `tidegauge slo`; the budget is the intent's, and stands in its first row."""
+    columns = ("intent", "deployment", "rate", "interval", "judged", "labelled", "state", "budget", "burn", "gone by")
+    first = {row["intent"]: place for place, row in reversed(list(enumerate(rows)))}
     return table(
         columns,
         [
@@ -53,14 +54,16 @@ def slo_table(rows: Sequence[Mapping[str, Any]]) -> str:
                 interval(row["low"], row["high"]),
                 row["judged"],
                 row["labelled"],
-                share_used(row["budget_used"]),
-                times(row["burn_rate"]),
-                row["exhausted_on"] or "-",
                 row["state"],
+                *(_budget(row) if first[row["intent"]] == place else ("", "", "")),
             )
-            for row in rows
+            for place, row in enumerate(rows)
         ],
     )
+
+
+def _budget(row: Mapping[str, Any]) -> tuple[str, str, str]:
+    return share_used(row["budget_used"]), times(row["burn_rate"]), row["exhausted_on"] or "-"
 
 
 def share_used(used: float | None) -> str:
@@ -96,10 +99,8 @@ def budget_table(rows: Sequence[Mapping[str, Any]]) -> str:
                 segment(row.get("cohort"), row.get("experiment")),
                 percent(row["objective"]),
                 percent(row["rate"]) if row["rate"] is not None or not row.get("reason") else row["reason"],
-                interval(row["low"], row["high"]),
-                share_used(row["budget_used"]),
-                times(row["burn_rate"]),
-                row["exhausted_on"] or "-",
+                interval(row["low"], row["high"]) if row["low"] != row["high"] else "counted",
+                *_budget(row),
                 ", ".join(f"{level['burn']:g}x" for level in row["burning"] if level["proven"]) or "-",
             )
             for row in rows

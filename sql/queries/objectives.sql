@@ -15,8 +15,10 @@ SELECT objective, sequence, changed_at, what, old, new FROM objective_changes OR
 SELECT test_key, objective, first_block, version FROM test_keys WHERE indicator = :indicator AND intent = :intent
 ORDER BY test_key
 
--- name: versions_of_keys
-SELECT indicator, intent, sum(version) AS version FROM test_keys GROUP BY indicator, intent
+-- name: labels_of_intents
+SELECT k.intent, sum(s.returned) AS returned, sum(s.positives) AS positives
+FROM test_keys k JOIN rate_sums s ON s.test_key = k.test_key WHERE k.indicator = :indicator
+GROUP BY k.intent ORDER BY k.intent
 
 -- name: intents_with_experiments
 SELECT DISTINCT intent FROM segments WHERE experiment <> '' ORDER BY intent

@@ -36,14 +36,14 @@ def _judged(tx: Transaction, wanted: Objectives, segments: bool) -> list[Measure
     if newest is None:
         return []
     experiments = {row["intent"] for row in tx.rows("intents_with_experiments")}
-    intents = [row["intent"] for row in tx.rows("versions_of_keys") if row["indicator"] == HALLUCINATION]
+    intents = [row["intent"] for row in tx.rows("labels_of_intents", indicator=HALLUCINATION)]
     return [
         Measured(
             slo,
             judged_budget(tx, slo, stored, newest, slo.intent in experiments),
             segment_budgets(tx, slo, stored.false_positive_rate, newest) if segments else (),
         )
-        for slo, stored in judged_intents(policies.objectives_in_force(tx), wanted.slo_of, sorted(intents))
+        for slo, stored in judged_intents(policies.objectives_in_force(tx), wanted.slo_of, intents)
     ]
 
 

@@ -44,19 +44,19 @@ def _judged(tx: Transaction, wanted: Objectives) -> list[tuple[Budget, str]]:
     newest = tx.value("newest_traffic")
     if newest is None:
         return []
-    versions = {row["intent"]: row["version"] for row in tx.rows("versions_of_keys") if _is_judged(row)}
+    labels = {
+        row["intent"]: f"{int(row['returned'])}/{int(row['positives'])}"
+        for row in tx.rows("labels_of_intents", indicator=HALLUCINATION)
+    }
     seen = {(row["indicator"], row["intent"]): row["seen"] for row in tx.rows("newest_budgets")}
     experiments = {row["intent"] for row in tx.rows("intents_with_experiments")}
     found = []
-    for slo, stored in judged_intents(policies.objectives_in_force(tx), wanted.slo_of, sorted(versions)):
-        mark = _mark(slo, stored, str(versions[slo.intent]), newest // HOUR)
+    for slo, stored in judged_intents(policies.objectives_in_force(tx), wanted.slo_of, labels):
+        # Items without a label only calm the evidence: once an hour is enough for them.
+        mark = _mark(slo, stored, labels[slo.intent], newest // HOUR)
         if seen.get((slo.indicator, slo.intent)) != mark:
             found.append((judged_budget(tx, slo, stored, newest, slo.intent in experiments), mark))
     return found
-
-
-def _is_judged(row: Row) -> bool:
-    return bool(row["indicator"] == HALLUCINATION)
 
 
 def _counted(tx: Transaction, wanted: Objectives, now: Micros) -> list[tuple[Budget, str]]:
@@ -83,10 +83,10 @@ def _counted(tx: Transaction, wanted: Objectives, now: Micros) -> list[tuple[Bud
     ]
 
 
-def _mark(slo: Slo, stored: StoredObjective, version: str, when: int) -> str:
+def _mark(slo: Slo, stored: StoredObjective, labels: str, when: int) -> str:
     """What a budget was made from."""
     levels = ",".join(f"{level.burn:g}/{level.hours:g}" for level in slo.levels)
-    return f"{stored.objective}:{slo.window.text}:{levels}:{version}:{when}"
+    return f"{stored.objective}:{slo.window.text}:{levels}:{labels}:{when}"
 
 
 def _day(budget: Budget, seen: str) -> Row:
