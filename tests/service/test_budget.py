@@ -86,8 +86,7 @@ def test_sums_of_items_and_sums_of_blocks_agree(store: Store):
 
 def test_a_burning_budget_is_a_ticket_and_never_an_incident(store: Store):
     fill(store, 0, 200, 40, 0)
-    with store.write() as tx:
-        check(tx, wanted(Config(intents={"*": IntentSection(owner="payments")})), NOW)
+    check(store, wanted(Config(intents={"*": IntentSection(owner="payments")})), NOW)
     (two,) = (t for t in table(store, "tickets") if json.loads(t["subject"])["burn"] == 2)
     assert (two["kind"], two["state"], two["owner"]) == (KIND, "open", "platform")
     evidence = json.loads(two["evidence"])
@@ -99,30 +98,25 @@ def test_a_burning_budget_is_a_ticket_and_never_an_incident(store: Store):
 
 def test_a_ticket_closes_when_nothing_burns_any_more(store: Store):
     fill(store, 0, 200, 40, 0)
-    with store.write() as tx:
-        check(tx, wanted(), NOW)
+    check(store, wanted(), NOW)
     assert {t["state"] for t in table(store, "tickets")} == {"open"}
     fill(store, 29 * 24, 300, 0, 1000)
-    with store.write() as tx:
-        check(tx, wanted(), NOW)
+    check(store, wanted(), NOW)
     assert {t["state"] for t in table(store, "tickets")} == {"closed"}
 
 
 def test_rates_within_the_objective_open_nothing(store: Store):
     fill(store, 0, 300, 7, 0)
-    with store.write() as tx:
-        check(tx, wanted(), NOW)
+    check(store, wanted(), NOW)
     assert table(store, "tickets") == []
 
 
 def test_the_history_has_a_row_a_day_and_nothing_is_computed_twice(store: Store):
     fill(store, 0, 50, 1, 0)
-    with store.write() as tx:
-        assert len(check(tx, wanted(), NOW)) == 1
-        assert check(tx, wanted(), NOW) == []
+    assert len(check(store, wanted(), NOW)) == 1
+    assert check(store, wanted(), NOW) == []
     fill(store, 30, 50, 3, 100)
-    with store.write() as tx:
-        assert len(check(tx, wanted(), NOW)) == 1
+    assert len(check(store, wanted(), NOW)) == 1
     with store.read() as tx:
         days = budget_days(tx, "refunds")
         assert budget_days(tx, "other") == []
@@ -162,5 +156,5 @@ def test_burning_is_measured_against_the_objective_in_force(store: Store):
     fill(store, 0, 200, 40, 0)
     with store.write() as tx:
         objectives.declare(tx, [Config(intents={"*": IntentSection(objective=0.2)}).objective("refunds")], NOW)
-        check(tx, wanted(Config(intents={"*": IntentSection(objective=0.2)})), NOW)
+    check(store, wanted(Config(intents={"*": IntentSection(objective=0.2)})), NOW)
     assert table(store, "tickets") == []

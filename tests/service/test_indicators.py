@@ -88,7 +88,7 @@ def test_errors_that_go_on_are_a_ticket_until_they_end(store: Store):
     with store.write() as tx:
         for hour in range(80):
             roll(tx, hour, 100, errors=30)
-        check(tx, wanted(), START + 4 * DAY)
+    check(store, wanted(), START + 4 * DAY)
     tickets = {json.loads(t["subject"])["indicator"]: t for t in table(store, "tickets")}
     assert {i: t["state"] for i, t in tickets.items()} == {"error_rate": "open", "task_success": "open"}
     evidence = json.loads(tickets["error_rate"]["evidence"])
@@ -96,7 +96,7 @@ def test_errors_that_go_on_are_a_ticket_until_they_end(store: Store):
     with store.write() as tx:
         for hour in range(80, 160):
             roll(tx, hour, 100, errors=1)
-        check(tx, wanted(), START + 7 * DAY)
+    check(store, wanted(), START + 7 * DAY)
     assert {t["state"] for t in table(store, "tickets")} == {"closed"}
 
 
@@ -104,14 +104,14 @@ def test_slow_requests_are_counted_once_and_again_where_late_ones_came(store: St
     with store.write() as tx:
         roll(tx, 1, 100, slow=10)
         roll(tx, 2, 100, slow=30)
-        check(tx, wanted(), START + DAY)
+    check(store, wanted(), START + DAY)
     kept = table(store, "latency_hours")
     assert [(row["measured"], row["slow"]) for row in kept] == [(100, 10), (100, 30)]
     assert [row["rate"] for row in rows(store) if row["indicator"] == "latency"] == [0.2]
     with store.write() as tx:
         roll(tx, 1.5, 100, slow=50)
         roll(tx, 3, 10)
-        check(tx, wanted(), START + DAY)
+    check(store, wanted(), START + DAY)
     kept = sorted(table(store, "latency_hours"), key=lambda row: row["hour"])
     assert [(row["measured"], row["slow"]) for row in kept] == [(200, 60), (100, 30), (10, 0)]
 
@@ -119,7 +119,7 @@ def test_slow_requests_are_counted_once_and_again_where_late_ones_came(store: St
 def test_counted_objectives_are_versioned_rows(store: Store):
     with store.write() as tx:
         roll(tx, 1, 100)
-        check(tx, wanted(), START + DAY)
-        check(tx, wanted(0.2), START + 2 * DAY)
+    check(store, wanted(), START + DAY)
+    check(store, wanted(0.2), START + 2 * DAY)
     versions = [(r["indicator"], r["theta0"]) for r in table(store, "objectives") if r["indicator"] == "latency"]
     assert versions == [("latency", 0.1), ("latency", 0.2)]

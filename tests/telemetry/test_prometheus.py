@@ -38,8 +38,7 @@ def everything(store: Store) -> Objectives:
             roll(tx, hour, 100, errors=30)
     config = counted_config()
     objectives = Objectives(config.slo, config.counted, config.as_objective)
-    with store.write() as tx:
-        check(tx, objectives, NOW)
+    check(store, objectives, NOW)
     return objectives
 
 

@@ -31,7 +31,7 @@ def act(store: Store, config: Config, clock: Clock) -> None:
         retry_conflicts(_decide, store, key, config, clock.now())
     with store.write() as tx:
         health.check(tx, lambda intent: config.objective(intent).owner, clock.now())
-        burning.check(tx, burning.Objectives(config.slo, config.counted, config.as_objective), clock.now())
+    burning.check(store, burning.Objectives(config.slo, config.counted, config.as_objective), clock.now())
     deliver(store, config, clock)
 
 

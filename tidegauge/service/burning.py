@@ -16,9 +16,12 @@ from tidegauge.service import indicators, objectives, tickets
 from tidegauge.service.budget import Budget, Burning, judged_budget, judged_intents
 from tidegauge.storage import policies
 from tidegauge.storage.policies import StoredObjective
-from tidegauge.storage.store import Row, Transaction
+from tidegauge.storage.store import Row, Store, Transaction, retry_conflicts
 
 KIND = "budget_burn"
+
+Moved = list[tuple[Budget, str]]
+"""Budgets, each with what it was made from."""
 
 
 class Objectives(msgspec.Struct, frozen=True):
@@ -29,18 +32,32 @@ class Objectives(msgspec.Struct, frozen=True):
     as_objective: Callable[[Slo], Objective]
 
 
-def check(tx: Transaction, wanted: Objectives, now: Micros) -> list[Budget]:
+def check(store: Store, wanted: Objectives, now: Micros) -> list[Budget]:
     """Brings every budget whose evidence moved up to date; those that were."""
-    moved = _judged(tx, wanted) + _counted(tx, wanted, now)
-    owners = {place: objective.owner for place, objective in policies.objectives_in_force(tx).items()}
-    for budget, seen in moved:
-        tx.run("keep_budget_day", **_day(budget, seen))
-        for level in budget.burning:
-            _ticket(tx, budget, level, owners.get((budget.indicator, budget.intent), "platform"), now)
+    with store.read() as tx:  # the long part; nobody who writes has to wait for it
+        moved = _judged(tx, wanted)
+        idle = not moved and not wanted.counted(_intents(tx))
+    if idle:
+        return []
+    return retry_conflicts(_keep, store, wanted, moved, now)
+
+
+def _keep(store: Store, wanted: Objectives, judged: Moved, now: Micros) -> list[Budget]:
+    with store.write() as tx:
+        moved = [*judged, *_counted(tx, wanted, now)]
+        owners = {place: objective.owner for place, objective in policies.objectives_in_force(tx).items()}
+        for budget, seen in moved:
+            tx.run("keep_budget_day", **_day(budget, seen))
+            for level in budget.burning:
+                _ticket(tx, budget, level, owners.get((budget.indicator, budget.intent), "platform"), now)
     return [budget for budget, _ in moved]
 
 
-def _judged(tx: Transaction, wanted: Objectives) -> list[tuple[Budget, str]]:
+def _intents(tx: Transaction) -> list[str]:
+    return [row["intent"] for row in tx.rows("intents_of_segments")]
+
+
+def _judged(tx: Transaction, wanted: Objectives) -> Moved:
     newest = tx.value("newest_traffic")
     if newest is None:
         return []
@@ -59,12 +76,11 @@ def _judged(tx: Transaction, wanted: Objectives) -> list[tuple[Budget, str]]:
     return found
 
 
-def _counted(tx: Transaction, wanted: Objectives, now: Micros) -> list[tuple[Budget, str]]:
+def _counted(tx: Transaction, wanted: Objectives, now: Micros) -> Moved:
     newest = indicators.newest(tx)
     if newest is None:
         return []
-    intents = [row["intent"] for row in tx.rows("intents_of_segments")]
-    slos = [slo for slo in wanted.counted(intents) if slo.indicator not in NOT_MEASURED]
+    slos = [slo for slo in wanted.counted(_intents(tx)) if slo.indicator not in NOT_MEASURED]
     if not slos:
         return []
     stored = objectives.ensure_all(tx, [wanted.as_objective(slo) for slo in slos], now)
