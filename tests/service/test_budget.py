@@ -75,7 +75,11 @@ def test_experiments_do_not_touch_production(store: Store):
     assert budget(store, experiments=True).rate.est == pytest.approx(3 / 60)
     with store.read() as tx:
         parts = {part[0]: part[2].est for part in segment_budgets(tx, SLO, 0.0, tx.value("newest_traffic"))}
+        (row,) = slo_rows(tx, {})
     assert parts == {("", ""): pytest.approx(3 / 60), ("", "shorter-prompt"): 1.0}
+    assert row["budget_used"] == pytest.approx(3 / 60 / 0.03)
+    assert [(s["experiment"], s["requests"]) for s in row["segments"]] == [("", 60), ("shorter-prompt", 40)]
+    assert [s["rate"] for s in row["segments"]] == [pytest.approx(3 / 60), 1.0]
 
 
 def test_sums_of_items_and_sums_of_blocks_agree(store: Store):

@@ -10,6 +10,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from tests.service.world import NEW, NOW, commit, ingest, judge, request
 from tidegauge.config import TelemetrySection
 from tidegauge.domain import MINUTE, SECOND
+from tidegauge.storage import exports
 from tidegauge.storage.store import Store
 from tidegauge.telemetry.otlp import NAME, Exporter, exporting
 from tidegauge.testing.clock import ManualClock
@@ -139,6 +140,20 @@ def test_one_process_at_a_time(store: Store):
         assert sender.export() == 0
         clock.advance(MINUTE)
         assert sender.export() == 1
+
+
+def test_what_was_sent_and_not_recorded_is_sent_again_and_nothing_is_lost(store: Store):
+    with Collector() as collector:
+        clock = ManualClock(NOW)
+        dying = exporter(store, collector.url, clock)
+        judge(store, [request(n) for n in range(3)])
+        with store.write() as tx:
+            claimed = exports.claim(tx, NAME, NOW, NOW + MINUTE, 2)
+        assert claimed is not None
+        assert dying._send(claimed[0])
+        clock.advance(MINUTE)
+        assert exporter(store, collector.url, clock).export() == 3
+    assert sorted(collector.ids()) == ["r-00000", "r-00000", "r-00001", "r-00001", "r-00002"]
 
 
 def test_a_collector_that_is_silent_does_not_hold_the_job_up(store: Store):

@@ -60,6 +60,7 @@ class Stratum(NamedTuple):
     """Where a sum of rates belongs."""
 
     test_key: str
+    deployment: str
     segment: Segment
     block: int
     evaluator: str
@@ -90,6 +91,20 @@ def segment_budgets(
         used = budget_used(rate, slo.allowed, period.passed)
         rows.append((segment, sum(sums.w for _, sums in rates), rate, used))
     return rows
+
+
+def deployment_segments(
+    tx: Transaction, slo: Slo, false_positive_rate: float, now: Micros
+) -> dict[str, list[tuple[Segment, float, Estimate]]]:
+    """Requests and rate of every cohort and experiment of every deployment, within the window."""
+    parts: dict[tuple[str, Segment], list[tuple[Stratum, RateSums]]] = defaultdict(list)
+    for stratum, sums in _by_item(tx, slo.intent, span(slo.window, now), now):
+        parts[stratum.deployment, stratum.segment].append((stratum, sums))
+    found: dict[str, list[tuple[Segment, float, Estimate]]] = defaultdict(list)
+    for (deployment, segment), rates in sorted(parts.items()):
+        rate = rate_over(rates, false_positive_rate)
+        found[deployment].append((segment, sum(sums.w for _, sums in rates), rate))
+    return found
 
 
 def rate_over(rates: Rates, false_positive_rate: float) -> Estimate:
@@ -176,7 +191,8 @@ def _by_item(tx: Transaction, intent: str, period: Span, now: Micros) -> list[tu
 
 def _stratum(row: Row) -> Stratum:
     segment = (row["cohort"], row["experiment"])
-    return Stratum(row["test_key"], segment, int(row["block"]), row["evaluator_hash"], int(row["bin"]))
+    names = (row["test_key"], row["deployment"], segment)
+    return Stratum(*names, int(row["block"]), row["evaluator_hash"], int(row["bin"]))
 
 
 def _burning(tx: Transaction, slo: Slo, stored: StoredObjective, now: Micros) -> tuple[Burning, ...]:

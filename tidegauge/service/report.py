@@ -5,13 +5,13 @@ from typing import Any
 
 from tidegauge.domain import HALLUCINATION, TEST_BLOCK, SloState, iso
 from tidegauge.openslo import Slo
-from tidegauge.service.budget import Budget, judged_budget
+from tidegauge.service.budget import Budget, Segment, deployment_segments, judged_budget
 from tidegauge.service.burning import exhausted_on
 from tidegauge.service.decide import wants_evidence
 from tidegauge.service.incidents import deployment_fields
 from tidegauge.service.objectives import rule_of
 from tidegauge.service.rate import Shown, complete_to, shown
-from tidegauge.slo import UNKNOWN
+from tidegauge.slo import UNKNOWN, Estimate
 from tidegauge.storage import evidence, policies
 from tidegauge.storage.evidence import TestKey
 from tidegauge.storage.policies import StoredObjective
@@ -41,6 +41,7 @@ def slo_rows(
     breached = {row["test_key"] for row in tx.rows("incidents") if row["state"] != "cancelled"}
     known = evidence.deployments(tx, [row["deployment"] for row in traffic])
     budgets = _budgets(tx, stored, slo_of, sorted({row["intent"] for row in traffic}))
+    segments = _segments(tx, stored, slo_of, {row["intent"] for row in traffic})
     rows = []
     for row in traffic:
         place = (row["intent"], row["deployment"])
@@ -51,6 +52,7 @@ def slo_rows(
             | {
                 "deployment": deployment_fields(row["deployment"], known),
                 **budgets.get(row["intent"], _NO_BUDGET),
+                "segments": segments.get(place, []),
                 "state": _state(newest.get(place), seen.get(place), objective, breached).value,
             }
         )
@@ -101,12 +103,36 @@ def _budgets(
     found = {}
     for intent in intents if newest is not None else ():
         objective = stored.get((HALLUCINATION, intent))
-        slo = slo_of(HALLUCINATION, intent) if slo_of else None
         if objective is not None:
-            slo = slo or Slo(name=intent, intent=intent, allowed=objective.theta0)
+            slo = _slo(slo_of, intent, objective)
             budget = judged_budget(tx, slo, objective, newest, intent in experiments)
             found[intent] = budget_fields(budget)
     return found
+
+
+def _segments(
+    tx: Transaction, stored: Mapping[Place, StoredObjective], slo_of: SloOf | None, intents: set[str]
+) -> dict[Place, list[dict[str, Any]]]:
+    """Rates by cohort and experiment, where experiments ran: a deployment's own rate is over all of its traffic."""
+    newest = tx.value("newest_traffic")
+    found: dict[Place, list[dict[str, Any]]] = {}
+    for intent in sorted(row["intent"] for row in tx.rows("intents_with_experiments") if row["intent"] in intents):
+        objective = stored.get((HALLUCINATION, intent))
+        if objective is not None:
+            slo = _slo(slo_of, intent, objective)
+            parts = deployment_segments(tx, slo, objective.false_positive_rate, newest)
+            found |= {(intent, name): [_segment(*part) for part in rows] for name, rows in parts.items()}
+    return found
+
+
+def _segment(segment: Segment, requests: float, rate: Estimate) -> dict[str, Any]:
+    names = {"cohort": segment[0], "experiment": segment[1], "requests": round(requests)}
+    return {**names, "rate": rate.est, "low": rate.lo, "high": rate.hi}
+
+
+def _slo(slo_of: SloOf | None, intent: str, objective: StoredObjective) -> Slo:
+    wanted = slo_of(HALLUCINATION, intent) if slo_of else None
+    return wanted or Slo(name=intent, intent=intent, allowed=objective.theta0)
 
 
 def budget_fields(budget: Budget) -> dict[str, Any]:
