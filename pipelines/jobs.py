@@ -18,7 +18,7 @@ from pipelines import sampling
 from tidegauge.config import Config
 from tidegauge.domain import SECOND, Clock, Micros
 from tidegauge.errors import UsageError
-from tidegauge.service import artifacts
+from tidegauge.service import artifacts, objectives
 from tidegauge.storage import ledger
 from tidegauge.storage.ledger import Owner
 from tidegauge.storage.migrations import migrate
@@ -50,6 +50,15 @@ def to_stderr(event: str, **facts: Any) -> None:
 def to_stderr_as_json(event: str, **facts: Any) -> None:
     """Progress for machines: one object a line."""
     print(json.dumps({"event": event, **facts}), file=sys.stderr, flush=True)  # noqa: T201
+
+
+def declare_objectives(store: Store, config: Config, now: Micros) -> list[str]:
+    """Stores the objectives of every intent that has any; a line for each that changed."""
+    with store.write() as tx:
+        intents = objectives.known_intents(tx)
+        wanted = [config.objective(intent) for intent in intents]
+        wanted += [config.as_objective(slo) for slo in config.counted(intents)]
+        return objectives.declare(tx, wanted, now)
 
 
 def silent(event: str, **facts: Any) -> None:
@@ -106,6 +115,8 @@ class _Job:
         artifacts.register(store, cascade.artifacts(), clock.now())
         given = os.environ.get("TIDEGAUGE_SAMPLING_KEY")
         key = sampling.prepare(store, clock, config.sampling.rate, given, _log.warning)
+        for line in declare_objectives(store, config, clock.now()):
+            progress("objective", changed=line)
         self.owner = Owner.this_process(clock.now())
         self.settings = Settings(config, sources, key, clock, final)
         if config.judge.base_url is None:

@@ -1,11 +1,14 @@
 """tidegauge.yaml as frozen values. It is read by `tidegauge.config_load.load`."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 
 from tidegauge.domain import HALLUCINATION, Objective
+from tidegauge.openslo import Slo, slug
+from tidegauge.openslo.objectives import RISKS
 
 Rate = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -219,6 +222,15 @@ class JobSection(Section, frozen=True, kw_only=True):
     """Records older than this, measured from the block's planning, are quarantined; no limit by default."""
 
 
+class TelemetrySection(Section, frozen=True, kw_only=True):
+    """Where verdicts go as OpenTelemetry events; nothing leaves while no endpoint is set."""
+
+    otlp_endpoint: str | None = None
+    """Base URL of an OTLP/HTTP collector; /v1/logs is added."""
+    service_name: str = "tidegauge"
+    timeout_seconds: NotNegative = 5.0
+
+
 DEFAULT_OBJECTIVE = 0.03
 
 
@@ -241,6 +253,11 @@ class Config(Section, frozen=True, kw_only=True):
     rollback: RollbackSection = RollbackSection()
     canaries: tuple[CanarySection, ...] = ()
     job: JobSection = JobSection()
+    objectives: tuple[str, ...] = ()
+    """OpenSLO files by glob; what they say wins over `intents`."""
+    telemetry: TelemetrySection = TelemetrySection()
+    slos: tuple[Slo, ...] = ()
+    """What the files of `objectives` say. Not a key of the file."""
     directory: Path = Path(".")
     """Where the file lies; relative paths are relative to it. Not a key of the file."""
 
@@ -249,17 +266,61 @@ class Config(Section, frozen=True, kw_only=True):
         return self.judge.owner if name == "judge" else self.judges.get(name, JudgeSection()).owner
 
     def objective(self, intent: str) -> Objective:
-        """The objective of an intent; an intent that is not named gets "*"."""
-        fallback = self.intents.get("*", IntentSection())
-        named = self.intents.get(intent, fallback)
-        rate = named.objective if named.objective is not None else fallback.objective
+        """The hallucination objective of an intent; an intent that is not named gets "*"."""
+        slo = self.slo(HALLUCINATION, intent)
+        assert slo is not None
         return Objective(
             indicator=HALLUCINATION,
             intent=intent,
-            theta0=DEFAULT_OBJECTIVE if rate is None else rate,
-            risk=named.risk,
-            owner=named.owner,
+            theta0=slo.allowed,
+            risk=slo.risk,
+            owner=slo.owner or self._section(intent).owner,
             labels_per_day=self.review.labels_per_day,
             confirmations=self.review.confirmations,
             false_positive_rate=self.review.false_positive_rate,
+            window=slo.window.text,
+        )
+
+    def slo(self, indicator: str, intent: str) -> Slo | None:
+        """The objective of an indicator and an intent; the more specific one wins, then the file over `intents`.
+
+        For hallucination there always is one, by default 3 %; at most as much as the risk class allows.
+        """
+        given = {slo.intent: slo for slo in self.slos if slo.indicator == indicator}
+        own = self.intents.get(intent)
+        if intent in given:
+            return given[intent]
+        specific = own is not None and intent != "*" and indicator == HALLUCINATION
+        stated = own.objective if own is not None and specific else None
+        if "*" in given and stated is None:
+            general = given["*"]
+            return msgspec.structs.replace(general, intent=intent, name=slug(f"{general.name}-{intent}"))
+        if indicator != HALLUCINATION:
+            return None
+        section, usual = self._section(intent), self.intents.get("*", IntentSection()).objective
+        inherited = min(DEFAULT_OBJECTIVE if usual is None else usual, RISKS[section.risk])
+        allowed = inherited if stated is None else stated
+        return Slo(
+            name=slug(f"{intent}-{indicator}"), intent=intent, allowed=allowed, risk=section.risk, owner=section.owner
+        )
+
+    def _section(self, intent: str) -> IntentSection:
+        return self.intents.get(intent, self.intents.get("*", IntentSection()))
+
+    def counted(self, intents: Iterable[str]) -> list[Slo]:
+        """Objectives of the other indicators, for every intent that has traffic."""
+        indicators = dict.fromkeys(slo.indicator for slo in self.slos if slo.indicator != HALLUCINATION)
+        found = (self.slo(indicator, intent) for indicator in indicators for intent in intents)
+        return [slo for slo in found if slo is not None]
+
+    def as_objective(self, slo: Slo) -> Objective:
+        """An objective as it is stored."""
+        return Objective(
+            indicator=slo.indicator,
+            intent=slo.intent,
+            theta0=slo.allowed,
+            risk=slo.risk,
+            owner=slo.owner or self._section(slo.intent).owner,
+            window=slo.window.text,
+            threshold_ms=slo.threshold_ms,
         )

@@ -17,14 +17,15 @@ import yaml
 
 from tidegauge.config import Config
 from tidegauge.config_rules import KNOWN_SECRETS, broken_rule, password_in
-from tidegauge.errors import ConfigError
+from tidegauge.errors import ConfigError, ObjectivesInvalid
+from tidegauge.openslo import Slo, read_files, resolve
 
 DEFAULT_NAME = "tidegauge.yaml"
 PREFIX = "TIDEGAUGE_"
 _SECRET = re.compile(r"(^|_)(key|secret|password|passwd|token|credentials?)$", re.IGNORECASE)
 _DEEPEST = 50
 _SCALARS = {"str", "int", "float", "bool", "null", "timestamp"}
-_NOT_OF_THE_FILE = {"directory"}
+_NOT_OF_THE_FILE = {"directory", "slos"}
 _SQLITE = "sqlite:///"
 
 Key = tuple[str, ...]
@@ -71,7 +72,17 @@ def _resolved(config: Config, directory: Path) -> Config:
     sources = tuple(msgspec.structs.replace(s, files=str(directory / s.files)) for s in config.sources)
     store = msgspec.structs.replace(config.store, url=absolute_store(config.store.url, directory))
     rubrics = str(directory / config.rubrics)
-    return msgspec.structs.replace(config, sources=sources, store=store, rubrics=rubrics, directory=directory)
+    slos = _slos(config.objectives, directory)
+    changes = {"sources": sources, "store": store, "rubrics": rubrics, "slos": slos}
+    return msgspec.structs.replace(config, directory=directory, **changes)
+
+
+def _slos(patterns: tuple[str, ...], directory: Path) -> tuple[Slo, ...]:
+    placed, problems = read_files(patterns, directory)
+    slos, wrong = resolve(placed)
+    if problems or wrong:
+        raise ObjectivesInvalid([*problems, *wrong])
+    return tuple(slos)
 
 
 def absolute_store(url: str, directory: Path) -> str:

@@ -49,6 +49,7 @@ def broken_rule(config: Config) -> Problem | None:
         _canaries,
         _rollback,
         _owners,
+        _telemetry,
     )
     return next((problem for rule in rules if (problem := rule(config))), None)
 
@@ -174,4 +175,11 @@ def _owners(config: Config) -> Problem | None:
         for variable in (owner.contacts_env, *(shift.contacts_env for shift in owner.on_call)):
             if variable is not None and not _VARIABLE.match(variable):
                 return key, "contacts_env is the name of an environment variable; contacts are secrets"
+    return None
+
+
+def _telemetry(config: Config) -> Problem | None:
+    url = config.telemetry.otlp_endpoint
+    if url is not None and not _URL.match(url):
+        return ("telemetry", "otlp_endpoint"), "expected a URL that begins with http:// or https://"
     return None

@@ -16,7 +16,8 @@ import msgspec
 Micros = int
 
 SECOND: Micros = 1_000_000
-HOUR: Micros = 3_600 * SECOND
+MINUTE: Micros = 60 * SECOND
+HOUR: Micros = 60 * MINUTE
 DAY: Micros = 24 * HOUR
 TEST_BLOCK: Micros = 6 * HOUR
 """Width of the UTC-aligned blocks that evidence is summed in."""
@@ -278,6 +279,8 @@ class Objective(Value, frozen=True, kw_only=True):
     labels_per_day: float = 20
     confirmations: int = 1
     false_positive_rate: float = 0.0
+    window: str = "28d"
+    threshold_ms: float | None = None
 
 
 class SloState(StrEnum):

@@ -3,6 +3,7 @@
 TidegaugeError            one line for the user: what, where, what to do; exit code 1
 ├── UsageError            wrong flags or arguments; exit code 2
 ├── ConfigError           tidegauge.yaml, a rubric or the environment says something that cannot be; exit code 2
+│   ├── ObjectivesInvalid OpenSLO files cannot be used; every problem with file and line
 │   └── ArtifactChanged   a released rubric or evaluator changed its content under the same version
 ├── StoreError            the store cannot be used as it is
 │   ├── StoreTooNew       written by a newer version of the program
@@ -12,6 +13,8 @@ TidegaugeError            one line for the user: what, where, what to do; exit c
 │   └── SourceUnfinished  a compressed stream ends before its planned size
 └── DeliveryError         a webhook could not be delivered
 """
+
+from collections.abc import Sequence
 
 
 class TidegaugeError(Exception):
@@ -24,6 +27,15 @@ class UsageError(TidegaugeError):
 
 class ConfigError(TidegaugeError):
     exit_code = 2
+
+
+class ObjectivesInvalid(ConfigError):
+    """`problems` has a line for each; the message is the first one."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        more = len(self.problems) - 1
+        super().__init__(self.problems[0] + (f"; and {more} more, see tidegauge check" if more else ""))
 
 
 class ArtifactChanged(ConfigError):

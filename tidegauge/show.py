@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-RIGHT = frozenset({"rate", "interval", "judged", "labelled", "sampled", "seen", "pending", "unscored", "queued"})
+RIGHT = frozenset(
+    {"rate", "interval", "judged", "labelled", "sampled", "seen", "pending", "unscored", "queued", "budget", "burn"}
+)
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -39,8 +41,9 @@ def deployment(of: Mapping[str, Any] | None) -> str:
 
 
 def slo_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The table of `tidegauge slo`."""
-    columns = ("intent", "deployment", "rate", "interval", "judged", "labelled", "state")
+    """The table of `tidegauge slo`; the budget is the intent's, and stands in its first row."""
+    columns = ("intent", "deployment", "rate", "interval", "judged", "labelled", "state", "budget", "burn", "gone by")
+    first = {row["intent"]: place for place, row in reversed(list(enumerate(rows)))}
     return table(
         columns,
         [
@@ -52,7 +55,77 @@ def slo_table(rows: Sequence[Mapping[str, Any]]) -> str:
                 row["judged"],
                 row["labelled"],
                 row["state"],
+                *(_budget(row) if first[row["intent"]] == place else ("", "", "")),
+            )
+            for place, row in enumerate(rows)
+        ],
+    )
+
+
+def _budget(row: Mapping[str, Any]) -> tuple[str, str, str]:
+    return share_used(row["budget_used"]), times(row["burn_rate"]), row["exhausted_on"] or "-"
+
+
+def share_used(used: float | None) -> str:
+    """A share of an error budget; 100 % is all of it."""
+    return "unknown" if used is None else f"{100 * used:.0f} %"
+
+
+def times(rate: float | None) -> str:
+    """A burn rate: 1 is just what the objective allows."""
+    return "-" if rate is None else f"{rate:.1f}x"
+
+
+def budget_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The table of `tidegauge slo budget`."""
+    columns = (
+        "indicator",
+        "intent",
+        "segment",
+        "objective",
+        "rate",
+        "interval",
+        "budget",
+        "burn",
+        "gone by",
+        "tickets",
+    )
+    return table(
+        columns,
+        [
+            (
+                row["indicator"],
+                row["intent"],
+                segment(row.get("cohort"), row.get("experiment")),
+                percent(row["objective"]),
+                percent(row["rate"]) if row["rate"] is not None or not row.get("reason") else row["reason"],
+                interval(row["low"], row["high"]) if row["low"] != row["high"] else "counted",
+                *_budget(row),
+                ", ".join(f"{level['burn']:g}x" for level in row["burning"] if level["proven"]) or "-",
             )
             for row in rows
         ],
     )
+
+
+def segment(cohort: str | None, experiment: str | None) -> str:
+    """Production as a whole where no segment is named."""
+    if cohort is None:
+        return "production"
+    parts = [f"experiment {experiment}" if experiment else "", f"cohort {cohort}" if cohort else ""]
+    return ", ".join(part for part in parts if part) or "no cohort"
+
+
+def history_lines(versions: Sequence[Mapping[str, Any]], days: Sequence[Mapping[str, Any]]) -> str:
+    """`tidegauge slo history`: how objectives changed, then the budgets day by day."""
+    lines = []
+    for row in versions:
+        what = f"{row['indicator']} of {row['intent']}: {percent(row['objective'])} in {row['window']}"
+        lines.append(f"{row['since'][:19]}  {what}, risk {row['risk']}, owner {row['owner']}")
+        lines += [f"{c['at'][:19]}    {c['what']}: {c['old']} is now {c['new']}" for c in row["changes"]]
+    columns = ("day", "indicator", "intent", "rate", "budget", "burn")
+    cells = [
+        (d["day"], d["indicator"], d["intent"], percent(d["rate"]), share_used(d["budget_used"]), times(d["burn_rate"]))
+        for d in days
+    ]
+    return "\n".join([*lines, *(["", table(columns, cells)] if cells else [])])

@@ -1,6 +1,8 @@
 -- name: insert_objective
-INSERT INTO objectives (objective, indicator, intent, theta0, alpha, false_positive_rate, owner, risk, created_at)
-VALUES (:objective, :indicator, :intent, :theta0, :alpha, :false_positive_rate, :owner, :risk, :created_at)
+INSERT INTO objectives (objective, indicator, intent, theta0, alpha, false_positive_rate, owner, risk, window_text,
+    threshold_ms, created_at)
+VALUES (:objective, :indicator, :intent, :theta0, :alpha, :false_positive_rate, :owner, :risk, :window_text,
+    :threshold_ms, :created_at)
 ON CONFLICT (objective) DO NOTHING
 
 -- name: lock_objectives
@@ -10,7 +12,9 @@ SELECT pg_advisory_xact_lock(7483920148)
 SELECT max(objective) FROM objectives
 
 -- name: objectives_in_force
-SELECT objective, indicator, intent, theta0, alpha, false_positive_rate, owner, risk, created_at FROM objectives
+SELECT objective, indicator, intent, theta0, alpha, false_positive_rate, owner, risk, window_text, threshold_ms,
+    created_at
+FROM objectives
 WHERE objective IN (SELECT max(objective) FROM objectives GROUP BY indicator, intent)
 ORDER BY indicator, intent
 
@@ -31,4 +35,4 @@ GROUP BY k.intent, s.evaluator_hash, s.bin, s.block
 ORDER BY k.intent, s.evaluator_hash, s.bin, s.block
 
 -- name: tell_objective
-UPDATE objectives SET owner = :owner, risk = :risk WHERE objective = :objective
+UPDATE objectives SET owner = :owner, risk = :risk, window_text = :window_text WHERE objective = :objective

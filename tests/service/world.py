@@ -64,8 +64,9 @@ def ingest(tx: Transaction, requests: Iterable[Request], pi1: float = 1.0) -> No
         if r.served_by in ("primary", "cache"):
             times = {"first_at": r.timestamp, "last_at": r.timestamp}
             tx.run("add_cell", **place, block=test_block(r.timestamp), requests=1, sampled=1, **times)
-        segment = abs(hash((r.intent, d.id, r.served_by))) % 10**9
-        names = {"feature": "", "cohort": "", "experiment": "", "served_by": r.served_by}
+        parts = {"cohort": r.cohort or "", "experiment": r.experiment or "", "served_by": r.served_by}
+        segment = abs(hash((r.intent, d.id, *parts.values()))) % 10**9
+        names = {"feature": "", **parts}
         tx.run("insert_segment", segment=segment, **place, **names)
         tx.run(
             "add_five_minutes",

@@ -8,7 +8,7 @@ from tidegauge.alerts.event import rollback_body
 from tidegauge.alerts.notices import notify
 from tidegauge.config import Config
 from tidegauge.domain import Clock, Micros
-from tidegauge.service import canary, health, interlock, label, review, rollbacks
+from tidegauge.service import burning, canary, health, interlock, label, review, rollbacks
 from tidegauge.service import decide as decisions
 from tidegauge.storage.store import Store, retry_conflicts
 
@@ -24,6 +24,7 @@ def act(store: Store, config: Config, clock: Clock) -> None:
         interlock.watch(tx, config.judge_owner, clock.now())
         canary.watch(tx, config.canaries, config.rollback.mode_of, rollback_body, clock.now())
         rollbacks.check(tx, config.rollback, clock.now())
+    burning.check(store, burning.Objectives(config.slo, config.counted, config.as_objective), clock.now())
     try:
         deliver(store, config, clock)
     finally:  # also of what could not be sent somebody has to hear

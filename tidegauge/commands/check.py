@@ -6,12 +6,20 @@ from collections.abc import Iterator, Mapping
 from tidegauge.commands.context import Context, note
 from tidegauge.config import Config
 from tidegauge.config_load import misspelt
+from tidegauge.domain import HALLUCINATION
+from tidegauge.errors import ObjectivesInvalid
+from tidegauge.openslo import NOT_MEASURED
 
 
 def run(context: Context) -> int:
     from evaluators.build import build_cascade
 
-    config = context.config()
+    try:
+        config = context.config()
+    except ObjectivesInvalid as error:
+        for problem in error.problems:
+            note(f"tidegauge: {problem}")
+        return error.exit_code
     build_cascade(config)
     for line in describe(config, context.environ.get("TIDEGAUGE_ROLLBACK_WEBHOOK_SECRET") is not None):
         print(line)
@@ -38,10 +46,14 @@ def describe(config: Config, signed: bool) -> Iterator[str]:
         yield f"judge      {name}: {who} with {judge.rubric}"
     if not asked:
         yield "judge      off: heuristics alone decide"
-    named = sorted(name for name in config.intents if name != "*")
+    named = sorted({*config.intents, *(s.intent for s in config.slos if s.indicator == HALLUCINATION)} - {"*"})
     yield f"objective  {100 * config.objective('*').theta0:g} % by default" + "".join(
         f"; {name} {100 * config.objective(name).theta0:g} %" for name in named
     )
+    for slo in config.slos:
+        if slo.indicator != HALLUCINATION:
+            note_of = "; no evaluator measures it yet" if slo.indicator in NOT_MEASURED else ""
+            yield f"objective  {slo.indicator} of {slo.intent}: {100 * slo.allowed:g} % in {slo.window.text}{note_of}"
     yield f"review     {config.review.labels_per_day:g} labels a day and intent"
     where = "signed webhook" if signed else "no TIDEGAUGE_ROLLBACK_WEBHOOK_SECRET in the environment"
     yield f"rollback   {config.rollback.mode}" + ("" if config.rollback.mode == "dry_run" else f", {where}")

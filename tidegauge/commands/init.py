@@ -1,6 +1,9 @@
 """`tidegauge init [DIR]`."""
 
+from pathlib import Path
+
 from tidegauge.commands.context import Context, note
+from tidegauge.commands.example_slos import EXAMPLE
 from tidegauge.config_load import DEFAULT_NAME
 from tidegauge.errors import TidegaugeError, UsageError
 
@@ -26,6 +29,8 @@ intents:
     owner: platform
   # refunds.policy: {objective: 0.01, risk: high, owner: payments}
 
+objectives: ["slo/*.yaml"]             # OpenSLO files; what they say wins over `objective` above
+
 owners: {}
   # payments: {contacts_env: PAYMENTS_CONTACTS}   # name of the variable that holds the contact URLs (apprise)
 
@@ -47,6 +52,9 @@ review:
   labels_per_day: 20                   # per intent and day: what your reviewers can do
   confirmations: 1                     # reviewers who must agree before an answer counts as hallucinated
 
+telemetry: {}
+  # otlp_endpoint: http://127.0.0.1:4318   # verdicts as OpenTelemetry events, over OTLP/HTTP
+
 rollback:
   mode: dry_run                        # dry_run stores the webhook, approve holds it, auto sends it
   # webhook: {url: https://deploy.example/rollback}
@@ -59,17 +67,22 @@ rollback:
 
 
 def run(context: Context) -> int:
-    """Writes the file; never over another."""
+    """Writes the files; never over others."""
     directory = context.args.directory
-    path = directory / DEFAULT_NAME
+    _write(directory / DEFAULT_NAME, TEMPLATE)
+    if not any((directory / "slo").glob("*.yaml")):
+        _write(directory / "slo" / "objectives.yaml", EXAMPLE)
+    note("next: set `sources` to your log, then `tidegauge check` and `tidegauge run`")
+    return 0
+
+
+def _write(path: Path, text: str) -> None:
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
-            file.write(TEMPLATE)
+            file.write(text)
     except FileExistsError:
         raise UsageError(f"{path} exists already and stays as it is; name another directory") from None
     except OSError as error:
         raise TidegaugeError(f"{path}: cannot be written: {error.strerror}") from None
     note(f"wrote {path}")
-    note("next: set `sources` to your log, then `tidegauge check` and `tidegauge run`")
-    return 0

@@ -1,7 +1,15 @@
 """`tidegauge run`."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
 from tidegauge.commands import times
 from tidegauge.commands.context import Context, note
+
+if TYPE_CHECKING:
+    from tidegauge.config import Config
+    from tidegauge.storage.store import Store
 
 
 def run(context: Context) -> int:
@@ -11,7 +19,7 @@ def run(context: Context) -> int:
 
     from pipelines import jobs
 
-    with context.store() as store:
+    with context.store() as store, _beside(context, config, store):
         summary = jobs.run(
             config,
             store,
@@ -26,3 +34,22 @@ def run(context: Context) -> int:
         note(f"seen {found['seen']}, sampled {found['sampled']}, judged {found['judged']}, pending {found['pending']}")
         note("next: tidegauge status")
     return 0
+
+
+@contextmanager
+def _beside(context: Context, config: "Config", store: "Store") -> Iterator[None]:
+    """What goes on while the job runs: metrics over HTTP, and the export of verdicts."""
+    with ExitStack() as stack:
+        if context.args.metrics_port is not None:
+            from tidegauge.service.burning import Objectives
+            from tidegauge.telemetry.server import MetricsServer
+
+            wanted = Objectives(config.slo, config.counted, config.as_objective)
+            server = MetricsServer(store, wanted, context.clock, context.args.metrics_host, context.args.metrics_port)
+            stack.enter_context(server.serving())
+            note(f"metrics: http://{context.args.metrics_host}:{server.port}/metrics")
+        if config.telemetry.otlp_endpoint is not None:
+            from tidegauge.telemetry.otlp import exporting
+
+            stack.enter_context(exporting(store, config.telemetry, context.clock))
+        yield

@@ -1,42 +1,49 @@
 """What `tidegauge slo` shows: one row per intent and deployment."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from tidegauge.domain import DAY, HALLUCINATION, TEST_BLOCK, SloState, iso
+from tidegauge.domain import HALLUCINATION, TEST_BLOCK, SloState, iso
+from tidegauge.openslo import Slo
+from tidegauge.service.budget import Budget, Segment, deployment_segments, judged_budget
+from tidegauge.service.burning import exhausted_on
 from tidegauge.service.decide import wants_evidence
 from tidegauge.service.incidents import deployment_fields
 from tidegauge.service.objectives import rule_of
 from tidegauge.service.rate import Shown, complete_to, shown
-from tidegauge.slo import UNKNOWN
+from tidegauge.slo import UNKNOWN, Estimate
 from tidegauge.storage import evidence, policies
 from tidegauge.storage.evidence import TestKey
 from tidegauge.storage.policies import StoredObjective
 from tidegauge.storage.store import Row, Transaction
 
-BUDGET_BLOCKS = 28 * DAY // TEST_BLOCK
+SloOf = Callable[[str, str], Slo | None]
+"""The objective of an indicator and an intent."""
 
 Place = tuple[str, str]
 """Intent and deployment."""
 
 
-def slo_rows(tx: Transaction, objectives: Mapping[str, float]) -> list[dict[str, Any]]:
+def slo_rows(
+    tx: Transaction, objectives: Mapping[str, float], slo_of: SloOf | None = None, only: str | None = None
+) -> list[dict[str, Any]]:
     """As `tidegauge slo --json` prints them; the newest episode of each deployment, also where nothing is judged yet.
 
-    `objectives` gives theta0 for intents of which no objective was stored yet; "*" is its default.
+    `objectives` gives theta0 for intents of which no objective was stored yet; "*" is its default. `slo_of` gives the
+    window of the budget, else it is 28 days. `only` names the one intent that is wanted.
     """
-    newest: dict[Place, TestKey] = {(key.intent, key.deployment): key for key in evidence.keys(tx)}
-    last_at = tx.value("newest_traffic") or 0
-    traffic = tx.rows("traffic_of_cells", since=0)
-    recent = tx.rows("traffic_of_cells", since=last_at // TEST_BLOCK - BUDGET_BLOCKS + 1)
+    newest: dict[Place, TestKey] = {
+        (key.intent, key.deployment): key for key in evidence.keys(tx) if only in (None, key.intent)
+    }
+    traffic = [row for row in tx.rows("traffic_of_cells", since=0) if only in (None, row["intent"])]
     stored = policies.objectives_in_force(tx)
     seen = {place: _shown(tx, key, stored) for place, key in newest.items()}
     breached = {row["test_key"] for row in tx.rows("breached_keys")}
     known = evidence.deployments(tx, [row["deployment"] for row in traffic])
-    budgets = _budgets(recent, seen)
+    budgets = _budgets(tx, stored, slo_of, sorted({row["intent"] for row in traffic}))
+    segments = _segments(tx, stored, slo_of, {row["intent"] for row in traffic})
     rows = []
     for row in traffic:
-        rate = budgets.get(row["intent"])
         place = (row["intent"], row["deployment"])
         objective = stored.get((HALLUCINATION, row["intent"]))
         theta0 = objective.theta0 if objective else objectives.get(row["intent"], objectives.get("*", 0.03))
@@ -44,7 +51,8 @@ def slo_rows(tx: Transaction, objectives: Mapping[str, float]) -> list[dict[str,
             _row(row, newest.get(place), seen.get(place), theta0)
             | {
                 "deployment": deployment_fields(row["deployment"], known),
-                "budget_used": None if rate is None else rate / theta0,
+                **budgets.get(row["intent"], _NO_BUDGET),
+                "segments": segments.get(place, []),
                 "state": _state(newest.get(place), seen.get(place), objective, breached).value,
             }
         )
@@ -71,7 +79,6 @@ def _row(traffic: Row, key: TestKey | None, seen: Shown | None, theta0: float) -
         "labelled": seen.labelled if seen else 0,
         "positives": seen.positives if seen else 0,
         "log_e": key.max_log_e if key else 0.0,
-        "budget_used": None,
         "as_of": iso(seen.as_of if seen else traffic["last_at"]),
         "state": "",
     }
@@ -87,16 +94,61 @@ def _state(key: TestKey | None, seen: Shown | None, objective: StoredObjective |
     return SloState.UNKNOWN if seen.rate.unknown else SloState.OK
 
 
-def _budgets(recent: list[Row], seen: Mapping[Place, Shown]) -> dict[str, float | None]:
-    """Mean rate over an intent's requests of 28 days, deployments of unknown rate left out; None where all are."""
-    sums: dict[str, list[float]] = {}
-    for row in recent:
-        entry = sums.setdefault(row["intent"], [0.0, 0.0])
-        place = (row["intent"], row["deployment"])
-        if place in seen and seen[place].rate.est is not None:
-            entry[0] += float(row["requests"]) * (seen[place].rate.est or 0.0)
-            entry[1] += float(row["requests"])
-    found: dict[str, float | None] = {row["intent"]: None for row in recent}
-    for intent, (bad, requests) in sums.items():
-        found[intent] = bad / requests if requests else None
+def _budgets(
+    tx: Transaction, stored: Mapping[Place, StoredObjective], slo_of: SloOf | None, intents: list[str]
+) -> dict[str, dict[str, Any]]:
+    """The budget of every intent of which an objective was stored, over its deployments."""
+    newest = tx.value("newest_traffic")
+    experiments = {row["intent"] for row in tx.rows("intents_with_experiments")}
+    found = {}
+    for intent in intents if newest is not None else ():
+        objective = stored.get((HALLUCINATION, intent))
+        if objective is not None:
+            slo = _slo(slo_of, intent, objective)
+            budget = judged_budget(tx, slo, objective, newest, intent in experiments)
+            found[intent] = budget_fields(budget)
     return found
+
+
+def _segments(
+    tx: Transaction, stored: Mapping[Place, StoredObjective], slo_of: SloOf | None, intents: set[str]
+) -> dict[Place, list[dict[str, Any]]]:
+    """Rates by cohort and experiment, where experiments ran: a deployment's own rate is over all of its traffic."""
+    newest = tx.value("newest_traffic")
+    found: dict[Place, list[dict[str, Any]]] = {}
+    for intent in sorted(row["intent"] for row in tx.rows("intents_with_experiments") if row["intent"] in intents):
+        objective = stored.get((HALLUCINATION, intent))
+        if objective is not None:
+            slo = _slo(slo_of, intent, objective)
+            parts = deployment_segments(tx, slo, objective.false_positive_rate, newest)
+            found |= {(intent, name): [_segment(*part) for part in rows] for name, rows in parts.items()}
+    return found
+
+
+def _segment(segment: Segment, requests: float, rate: Estimate) -> dict[str, Any]:
+    names = {"cohort": segment[0], "experiment": segment[1], "requests": round(requests)}
+    return {**names, "rate": rate.est, "low": rate.lo, "high": rate.hi}
+
+
+def _slo(slo_of: SloOf | None, intent: str, objective: StoredObjective) -> Slo:
+    wanted = slo_of(HALLUCINATION, intent) if slo_of else None
+    return wanted or Slo(name=intent, intent=intent, allowed=objective.theta0)
+
+
+def budget_fields(budget: Budget) -> dict[str, Any]:
+    """What the rows of an intent say of its budget."""
+    return {
+        "budget_used": budget.used.est,
+        "budget_low": budget.used.lo,
+        "budget_high": budget.used.hi,
+        "burn_rate": budget.burn_rate,
+        "burning": [level.burn for level in budget.burning if level.proven],
+        "exhausted_on": exhausted_on(budget.as_of, budget.days_left),
+    }
+
+
+_NO_BUDGET: Mapping[str, Any] = {
+    **dict.fromkeys(("budget_used", "budget_high", "burn_rate", "exhausted_on")),
+    "budget_low": 0.0,
+    "burning": [],
+}

@@ -18,6 +18,8 @@ class StoredObjective(Value, frozen=True, kw_only=True):
     owner: str
     risk: str
     created_at: Micros
+    window_text: str = "28d"
+    threshold_ms: float | None = None
 
 
 def objectives_in_force(tx: Transaction) -> dict[tuple[str, str], StoredObjective]:
@@ -41,7 +43,7 @@ def keep_objectives(
         if _same(old, wanted):
             continue
         if old is not None and _tested(old) == _tested(wanted):
-            tx.run("tell_objective", objective=old.objective, owner=wanted.owner, risk=wanted.risk)
+            _tell(tx, old, wanted, now)
             continue
         number += 1
         tx.run(
@@ -54,19 +56,31 @@ def keep_objectives(
             false_positive_rate=wanted.false_positive_rate,
             owner=wanted.owner,
             risk=wanted.risk,
+            window_text=wanted.window,
+            threshold_ms=wanted.threshold_ms,
             created_at=now,
         )
     return objectives_in_force(tx)
 
 
-def _tested(objective: Objective | StoredObjective) -> tuple[float, float, float]:
-    return objective.theta0, objective.alpha, objective.false_positive_rate
+def _tell(tx: Transaction, old: StoredObjective, wanted: Objective, now: Micros) -> None:
+    """Changes who is told and what the budget is for, in place, and remembers what was there."""
+    told = {"owner": wanted.owner, "risk": wanted.risk, "window_text": wanted.window}
+    tx.run("tell_objective", objective=old.objective, **told)
+    for what, new in told.items():
+        before = getattr(old, what)
+        if before != new:
+            tx.run("insert_objective_change", objective=old.objective, now=now, what=what, old=before, new=new)
+
+
+def _tested(objective: Objective | StoredObjective) -> tuple[float | None, ...]:
+    return objective.theta0, objective.alpha, objective.false_positive_rate, objective.threshold_ms
 
 
 def _same(kept: StoredObjective | None, wanted: Objective) -> bool:
     if kept is None or _tested(kept) != _tested(wanted):
         return False
-    return (kept.owner, kept.risk) == (wanted.owner, wanted.risk)
+    return (kept.owner, kept.risk, kept.window_text) == (wanted.owner, wanted.risk, wanted.window)
 
 
 def keep_policy(tx: Transaction, *, policy: str, indicator: str, intent: str, body: str, now: Micros) -> None:

@@ -1,0 +1,20 @@
+"""`tidegauge verdict`: one intent, one deployment, one word."""
+
+from tidegauge import show
+from tidegauge.commands.context import Context, print_json
+
+BREACH = 3
+
+
+def run(context: Context) -> int:
+    from tidegauge.service.verdict import verdict
+
+    args, config = context.args, context.config()
+    with context.store() as store, store.read() as tx:
+        found = verdict(tx, config.slo, args.intent, args.deployment)
+    if args.json:
+        print_json(found)
+    else:
+        where = show.deployment(found["deployment"]) if "model_version" in found["deployment"] else "no deployment"
+        print(f"{found['phase']}: {found['intent']} on {where}: {found['reason']}")
+    return BREACH if args.fail_on_breach and found["phase"] == "failed" else 0

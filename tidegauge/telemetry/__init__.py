@@ -1,0 +1,1 @@
+"""What others can know: Prometheus metrics, and verdicts as OpenTelemetry events."""
