@@ -215,34 +215,14 @@ def _rate_terms(f: Floats, pi: Floats) -> Floats:
     p, q = w * f[:, :, None], inverse * y
     g = inverse * f[:, :, None]
     one = np.ones_like(w)
-    terms = RateSums(
-        one,
-        one * known,
-        one * known,
-        one * y,
-        w,
-        w,
-        p,
-        q,
-        g,
-        p,
-        q,
-        g,
-        p * p,
-        p * q,
-        p * g,
-        q * q,
-        q * g,
-        g * g,
-        inverse,
-    )
-    return np.stack(terms, axis=-1)
+    counts = [one, one * known, one * known, one * y]
+    products = [p * p, p * q, p * g, q * q, q * g, g * g]
+    return np.stack([*counts, w, w, p, q, g, p, q, g, *products, inverse], axis=-1)  # in the order of RateSums
 
 
 def _log_mean(mixture: Floats) -> Floats:
     top = mixture.max(axis=-1)
-    found: Floats = top + np.log(np.mean(np.exp(mixture - top[..., None]), axis=-1))
-    return found
+    return np.asarray(top + np.log(np.mean(np.exp(mixture - top[..., None]), axis=-1)))
 
 
 def _probabilities(f: Floats, shares: Floats, r: Floats) -> Floats:
@@ -254,5 +234,4 @@ def _probabilities(f: Floats, shares: Floats, r: Floats) -> Floats:
         less = (shares * np.clip(middle[:, None] * f, floor, 1.0)).sum(axis=1) < r
         low, high = np.where(less, middle, low), np.where(less, high, middle)
     pi = np.clip(high[:, None] * f, floor, 1.0)
-    pi[r >= 1] = 1.0
-    return pi
+    return np.where(r[:, None] >= 1, 1.0, pi)
