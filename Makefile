@@ -30,6 +30,9 @@ format: setup  ## format the code
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
 
+acceptance: setup  ## months of production: false rollbacks, delays, intervals, attribution
+	.venv/bin/python -m pytest tests/slo -m "faults or not benchmark" --timeout=1800
+
 faults: setup  ## long fault-injection runs
 	.venv/bin/python -m pytest -m faults
 

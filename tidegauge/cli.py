@@ -142,6 +142,11 @@ def _results(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> No
     metrics.add_argument("--rules", action="store_true", help="recording and alerting rules for Prometheus instead")
     _json(group.add("canaries", "canaries against their control: latency, success, hallucinations", "canaries"))
     _json(group.add("tickets", "findings that are no reason for a rollback", "tickets"))
+    attribute = group.add(
+        "attribute", "which part of a deployment a rise came with, since when, and where", "attribute"
+    )
+    _json(attribute).add_argument("--intent", required=True, metavar="NAME")
+    attribute.add_argument("--deployment", metavar="ID", help="default: the newest one in breach, else the newest")
     dump = group.add("dump", "the store's content as sorted JSON lines", "dump")
     dump.add_argument("--canonical", action="store_true", required=True, help="only what the log determines")
 

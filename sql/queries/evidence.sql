@@ -30,27 +30,27 @@ WHERE k.indicator = :indicator AND k.intent = :intent AND k.deployment IN :deplo
 ORDER BY k.deployment, k.episode
 
 -- name: insert_key
-INSERT INTO test_keys (test_key, indicator, intent, deployment, episode, objective, pi_ref, first_block, first_at,
-    last_at, read_block)
-VALUES (:test_key, :indicator, :intent, :deployment, :episode, :objective, :pi_ref, :first_block, :first_at, :last_at,
-    -1)
+INSERT INTO test_keys (test_key, indicator, intent, deployment, episode, objective, pi_ref, bets, first_block,
+    first_at, last_at, read_block)
+VALUES (:test_key, :indicator, :intent, :deployment, :episode, :objective, :pi_ref, :bets, :first_block, :first_at,
+    :last_at, -1)
 ON CONFLICT (test_key) DO NOTHING
 
 -- name: lock_keys
 UPDATE test_keys SET version = version + :step WHERE test_key IN :test_keys
-RETURNING test_key, indicator, intent, deployment, episode, objective, pi_ref, first_block, first_at, last_at,
+RETURNING test_key, indicator, intent, deployment, episode, objective, pi_ref, bets, first_block, first_at, last_at,
     read_block, version, decided_version, log_e, max_log_e, escalated
 
 -- name: stretch_key
 UPDATE test_keys SET first_block = :first_block, first_at = :first_at, last_at = :last_at WHERE test_key = :test_key
 
 -- name: all_keys
-SELECT test_key, indicator, intent, deployment, episode, objective, pi_ref, first_block, first_at, last_at, read_block,
-    version, decided_version, log_e, max_log_e, escalated
+SELECT test_key, indicator, intent, deployment, episode, objective, pi_ref, bets, first_block, first_at, last_at,
+    read_block, version, decided_version, log_e, max_log_e, escalated
 FROM test_keys ORDER BY indicator, intent, deployment, episode
 
 -- name: rules_of_keys
-SELECT k.test_key, o.theta0, o.alpha, o.false_positive_rate, o.owner, o.risk
+SELECT k.test_key, k.bets, o.theta0, o.alpha, o.false_positive_rate, o.owner, o.risk
 FROM test_keys k JOIN objectives o ON o.objective = k.objective WHERE k.test_key IN :test_keys
 
 -- name: keys_behind

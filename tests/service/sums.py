@@ -19,15 +19,17 @@ def rows(store):
 
 def check_sums(store):
     """The incremental sums equal a recomputation from the outcomes."""
-    rule = Rule(0.03)
+    bets = {key["test_key"]: key["bets"] for key in table(store, "test_keys")}
     tests, rates = {}, {}
     for o in table(store, "outcomes"):
         if o["test_key"] is None:
             continue
+        rule = Rule(0.03, bets=bets[o["test_key"]])
         terms = item_terms(rule, o["f"], o["pi"], bool(o["reviewed"]), o["y"], u=o["u"])
         entry = tests.setdefault((o["test_key"], o["test_block"]), [0.0] * 8 + [0])
-        for k, term in enumerate([*terms, o["y"]]):
+        for k, term in enumerate(terms):
             entry[k] += term
+        entry[8] += o["y"]
         place = (o["test_key"], o["event_block"], o["evaluator_hash"], o["bin"])
         item = rate_terms(o["f"], o["pi"], bool(o["reviewed"]), bool(o["returned"]), o["y"], pi1=o["pi1"])
         rates[place] = rates.get(place, RateSums()).plus(item)

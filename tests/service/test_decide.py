@@ -98,7 +98,7 @@ def test_the_store_and_the_pure_functions_agree(store: Store):
     label(store, requests[:4], True)
     decision = decide_all(store)[0]
     sums = {r["block"]: [r[f"s{k}"] for k in range(8)] for r in table(store, "test_sums")}
-    assert decision.log_e == pytest.approx(log_evidence(Rule(0.03), sums, min(sums), max(sums))[1])
+    assert decision.log_e == pytest.approx(log_evidence(Rule(0.03, bets=5), sums, min(sums), max(sums))[1])
 
 
 @pytest.mark.parametrize(("mode", "state"), [("dry_run", "dry_run"), ("approve", "held"), ("auto", "due")])

@@ -167,10 +167,10 @@ def test_while_it_is_on_items_are_routed_as_if_no_judge_were_known(store: Store)
     label(store, warm[::10], True)
     label(store, [r for n, r in enumerate(warm) if n % 10], False)
     objective = {"labels_per_day": 20, "theta0": 0.03}
-    before = month(40, start=1000, first=31, every=0.1)
+    before = month(40, start=1000, first=50, every=0.1)
     judge(store, before, bins=[7, 0] * 20, **objective)
     trip(store)
-    after = month(40, start=2000, first=36, every=0.1)
+    after = month(40, start=2000, first=76, every=0.1)
     judge(store, after, bins=[7, 0] * 20, **objective)
     frozen = {row["request_id"]: row for row in table(store, "outcomes")}
     believed = {(frozen[r.request_id]["f"], frozen[r.request_id]["pi"]) for r in before}

@@ -64,9 +64,8 @@ def ingest(tx: Transaction, requests: Iterable[Request], pi1: float = 1.0) -> No
         if r.served_by in ("primary", "cache"):
             times = {"first_at": r.timestamp, "last_at": r.timestamp}
             tx.run("add_cell", **place, block=test_block(r.timestamp), requests=1, sampled=1, **times)
-        parts = {"cohort": r.cohort or "", "experiment": r.experiment or "", "served_by": r.served_by}
-        segment = abs(hash((r.intent, d.id, *parts.values()))) % 10**9
-        names = {"feature": "", **parts}
+        names = {name: getattr(r, name) or "" for name in ("feature", "cohort", "experiment", "served_by")}
+        segment = abs(hash((r.intent, d.id, *names.values()))) % 10**9
         tx.run("insert_segment", segment=segment, **place, **names)
         tx.run(
             "add_five_minutes",
@@ -84,7 +83,7 @@ def ingest(tx: Transaction, requests: Iterable[Request], pi1: float = 1.0) -> No
             timestamp=r.timestamp,
             **place,
             **names,
-            tenant="",
+            tenant=r.tenant or "",
             provider="",
             pi1=pi1,
             plan=1,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegauge.slo import Rule, make_detector, terms_of
-from tidegauge.slo.evidence import NOTHING
+from tidegauge.slo.evidence import nothing
 from tidegauge.slo.policy import DECAY, calibrated, review_probability, solve_k
 
 Floats = NDArray[np.float64]
@@ -119,7 +119,7 @@ def _look(made: Month, rule: Rule) -> None:
     z = np.where(made.reviewed, made.y / made.pi + made.f * (1 - 1 / made.pi), made.f)
     terms = terms_of(rule, z)
     made.log_e = np.empty(z.size)
-    mixture = np.array(NOTHING)
+    mixture = np.array(nothing(rule))
     for block in range(int(made.block[-1]) + 1):
         now = slice(*np.searchsorted(made.block, (block, block + 1)))
         start = np.logaddexp(mixture, rule.log_weight(block, 0))

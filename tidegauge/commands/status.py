@@ -8,10 +8,11 @@ from tidegauge.commands.context import Context, print_json
 
 
 def run(context: Context) -> int:
+    from tidegauge.service.surges import surges
     from tidegauge.storage.status import status
 
     with context.store() as store, store.read() as tx:
-        found = status(tx, context.clock.now())
+        found = status(tx, context.clock.now()) | {"surges": surges(tx)}
     if context.args.json:
         print_json(found)
     else:
@@ -45,6 +46,7 @@ def text(found: Mapping[str, Any]) -> str:
             ],
         ),
     ]
+    lines += [f"surge in {intent}: {row['why']}" for intent, row in found["surges"].items() if row["on"]]
     lines += ["", *_judges(found["evaluation"])]
     for source, reasons in found.get("quarantine", {}).items():
         lines.append(f"quarantined in {source}: " + ", ".join(f"{k} {v}" for k, v in reasons.items()))

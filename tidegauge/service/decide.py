@@ -55,7 +55,7 @@ def decide(tx: Transaction, test_key: str, mode: str, body: Callable[[Incident],
     """Reads one test. `mode` is the rollback mode: dry_run, approve or auto; `body` writes the webhook's body."""
     key = evidence.lock_keys(tx, [test_key])[test_key]
     terms = tx.rows_in("rules_of_keys", "test_keys", [test_key])[0]
-    rule = Rule(terms["theta0"], terms["alpha"], false_positive_rate=terms["false_positive_rate"])
+    rule = Rule(terms["theta0"], terms["alpha"], false_positive_rate=terms["false_positive_rate"], bets=terms["bets"])
     reading = read(tx, key, rule)
     seen = shown(tx, key, reading.last, rule.false_positive_rate)
     breach = rule.breached(reading.max_log_e, reading.positives)

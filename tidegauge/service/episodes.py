@@ -42,7 +42,7 @@ def keys_for(tx: Transaction, samples: Sequence[Row], policies: Mapping[str, Pol
         groups.setdefault((row["intent"], row["deployment"]), []).append(row)
     assigned: dict[str, str] = {}
     for (intent, deployment), rows in sorted(groups.items()):
-        assigned |= _assign(tx, intent, deployment, rows, policies[intent].objective)
+        assigned |= _assign(tx, intent, deployment, rows, policies[intent])
     locked = evidence.lock_keys(tx, set(assigned.values()), step=1)
     members: dict[str, list[Row]] = {}
     for row in samples:
@@ -52,7 +52,7 @@ def keys_for(tx: Transaction, samples: Sequence[Row], policies: Mapping[str, Pol
     return {request_id: locked[name] for request_id, name in assigned.items()}
 
 
-def _assign(tx: Transaction, intent: str, deployment: str, rows: Sequence[Row], objective: int) -> dict[str, str]:
+def _assign(tx: Transaction, intent: str, deployment: str, rows: Sequence[Row], policy: Policy) -> dict[str, str]:
     cells = tx.rows_in("traffic_of_deployments", "deployments", [deployment], intent=intent)
     known = tx.rows_in("keys_of", "deployments", [deployment], intent=intent, indicator=HALLUCINATION)
     episode = max((row["episode"] for row in known), default=-1)
@@ -60,11 +60,13 @@ def _assign(tx: Transaction, intent: str, deployment: str, rows: Sequence[Row], 
     waiting = {row["request_id"]: row for row in rows}
     for span in spans(cells) or [Span(rows[0]["timestamp"], rows[-1]["timestamp"])]:
         inside = [row for row in waiting.values() if span.first <= row["timestamp"] <= span.last]
-        keys = [key for key in known if key["objective"] == objective and span.meets(key["first_at"], key["last_at"])]
+        keys = [
+            key for key in known if key["objective"] == policy.objective and span.meets(key["first_at"], key["last_at"])
+        ]
         homeless = [row for row in inside if not _open_to(keys, row["timestamp"])]
         if homeless:
             episode += 1
-            keys = [*keys, _make(tx, homeless, objective, episode)]
+            keys = [*keys, _make(tx, homeless, policy, episode)]
         for row in inside:
             found[row["request_id"]] = _nearest(_open_to(keys, row["timestamp"]), row["timestamp"])
             del waiting[row["request_id"]]
@@ -82,7 +84,7 @@ def _nearest(keys: Sequence[Row], time: Micros) -> str:
     return str(max(begun, key=lambda key: int(key["first_at"]))["test_key"] if begun else keys[0]["test_key"])
 
 
-def _make(tx: Transaction, rows: Sequence[Row], objective: int, episode: int) -> Row:
+def _make(tx: Transaction, rows: Sequence[Row], policy: Policy, episode: int) -> Row:
     intent, deployment = rows[0]["intent"], rows[0]["deployment"]
     first = min(row["timestamp"] for row in rows)
     key = {
@@ -91,8 +93,9 @@ def _make(tx: Transaction, rows: Sequence[Row], objective: int, episode: int) ->
         "intent": intent,
         "deployment": deployment,
         "episode": episode,
-        "objective": objective,
+        "objective": policy.objective,
         "pi_ref": min(row["pi1"] for row in rows),
+        "bets": policy.bets,
         "first_block": test_block(first),
         "first_at": first,
         "last_at": max(row["timestamp"] for row in rows),

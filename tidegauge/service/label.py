@@ -127,7 +127,7 @@ def _settle(
 
 def _rules(tx: Transaction, outcomes: Sequence[Outcome]) -> dict[str, Rule]:
     keys = sorted({outcome.test_key for outcome in outcomes if outcome.test_key is not None})
-    names = ("theta0", "alpha", "false_positive_rate")
+    names = ("theta0", "alpha", "false_positive_rate", "bets")
     return {
         row["test_key"]: Rule(**{name: row[name] for name in names})
         for row in tx.rows_in("rules_of_keys", "test_keys", keys)

@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any, Protocol
 
 from tidegauge.domain import HALLUCINATION, Micros, Objective, iso
-from tidegauge.slo import Rule
+from tidegauge.slo import BETS, Rule
 from tidegauge.storage import policies
 from tidegauge.storage.policies import StoredObjective
 from tidegauge.storage.store import Transaction
@@ -31,14 +31,14 @@ def ensure_all(tx: Transaction, objectives: Sequence[Objective], now: Micros) ->
     return policies.keep_objectives(tx, objectives, now)
 
 
-def rule_of(tested: Tested) -> Rule:
-    return _rule(tested.theta0, tested.alpha, tested.false_positive_rate)
+def rule_of(tested: Tested, bets: int = BETS) -> Rule:
+    return _rule(tested.theta0, tested.alpha, tested.false_positive_rate, bets)
 
 
 @cache
-def _rule(theta0: float, alpha: float, false_positive_rate: float) -> Rule:
+def _rule(theta0: float, alpha: float, false_positive_rate: float, bets: int) -> Rule:
     """The same object for every item, so that its bets are laid out once."""
-    return Rule(theta0=theta0, alpha=alpha, false_positive_rate=false_positive_rate)
+    return Rule(theta0=theta0, alpha=alpha, false_positive_rate=false_positive_rate, bets=bets)
 
 
 def known_intents(tx: Transaction) -> list[str]:

@@ -1,12 +1,19 @@
-"""Policy snapshots: how suspicious a score is, and how likely it is to be reviewed, from labels in hand only."""
+"""Policy snapshots: how suspicious a score is, and how likely it is to be reviewed, from labels in hand only.
+
+One snapshot an hour, of event time or of the clock, whichever moves first; f is fitted anew every six hours.
+"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import msgspec
 
-from tidegauge.domain import DAY, HALLUCINATION, UNSCORED_BIN, Micros, Objective, Value, short_hash
+from tidegauge.domain import DAY, HALLUCINATION, HOUR, TEST_BLOCK, UNSCORED_BIN, Micros, Objective, Value, short_hash
 from tidegauge.service import objectives as stored
-from tidegauge.slo.policy import calibrated_within, decayed, review_probability, review_rate, solve_k
+from tidegauge.service import surges
+from tidegauge.service.surges import Surge
+from tidegauge.slo import surge as rules
+from tidegauge.slo.policy import calibrated_within, decayed, labels_per_item, review_probability, solve_k
 from tidegauge.storage import policies
 from tidegauge.storage.policies import StoredObjective
 from tidegauge.storage.store import Row, Transaction
@@ -33,14 +40,25 @@ class Policy(Value, frozen=True, kw_only=True):
     owner: str
     risk: str
     labels_per_day: float
+    labels_per_item: float = 1.0
+    """What the budget buys of an item, before any surge; above 1 where it buys more than there is."""
     r: float
+    """Share of the items that is reviewed, with the surge."""
     k: float
     f: dict[str, list[float]]
     shares: dict[str, list[float]]
+    surge: Surge = Surge()
+    fitted_at: Micros = 0
+    """Event time up to which labels could enter f."""
 
     @property
     def id(self) -> str:
         return short_hash(self.indicator, self.intent, _encode(self).decode(), size=8)
+
+    @property
+    def bets(self) -> int:
+        """Of a test that begins under this policy."""
+        return rules.bets_for(self.labels_per_item)
 
     def f_of(self, evaluator_hash: str, bin: int) -> float:
         """Calibrated P(hallucinated); the objective itself where nothing is known of the evaluator."""
@@ -81,32 +99,111 @@ class _Counts:
 
 
 def refresh(tx: Transaction, objectives: Sequence[Objective], now: Micros) -> dict[str, Policy]:
-    """The policy in force for each objective's intent; a row is written where it differs from all earlier ones."""
+    """The policy in force for each objective's intent. A snapshot that is not an hour old yet is used as it is."""
     kept = stored.ensure(tx, objectives, now)
+    intents = [wanted.intent for wanted in objectives]
+    before = _earlier(tx, intents)
     traffic: dict[str, list[Row]] = {}
     for row in policies.traffic(tx):
         traffic.setdefault(row["intent"], []).append(row)
-    newest = max((row["block"] for rows in traffic.values() for row in rows), default=0)
-    labels = policies.label_counts(tx, HALLUCINATION, newest - MEMORY_BLOCKS)
-    everywhere = _Counts(labels, newest)
-    found = {}
+    found: dict[str, Policy] = {}
+    due: list[_Due] = []
     for wanted in objectives:
         seen = traffic.get(wanted.intent, [])
-        own = _Counts(
-            [row for row in labels if row["intent"] == wanted.intent], max((r["block"] for r in seen), default=newest)
+        last = before.get(wanted.intent)
+        one = _Due(kept[wanted.intent], wanted.labels_per_day, seen, last)
+        if last is not None and not one.is_due(now):
+            found[wanted.intent] = last.policy
+        else:
+            due.append(one)
+    newest = max((row["block"] for rows in traffic.values() for row in rows), default=0)
+    return found | _renewed(tx, due, newest, now)
+
+
+class _Earlier(Value, frozen=True):
+    policy: Policy
+    made_at: Micros
+
+
+def _earlier(tx: Transaction, intents: Sequence[str]) -> dict[str, _Earlier]:
+    rows = policies.snapshots(tx, HALLUCINATION, intents)
+    return {name: _Earlier(_decode(row["body"]), row["made_at"]) for name, row in rows.items()}
+
+
+@dataclass(frozen=True)
+class _Due:
+    """What a snapshot of one intent is made from. `traffic` has rows of block, sampled, first_at, last_at."""
+
+    objective: StoredObjective
+    labels_per_day: float
+    traffic: Sequence[Row]
+    last: _Earlier | None
+
+    @property
+    def newest(self) -> Micros:
+        """Newest event time of the intent."""
+        return max((int(row["last_at"]) for row in self.traffic), default=0)
+
+    @property
+    def settled(self) -> bool:
+        """Whether the traffic spans a day: before that its amount is not known, and every tick looks again."""
+        return bool(self.traffic) and self.newest - min(int(row["first_at"]) for row in self.traffic) >= DAY
+
+    def is_due(self, now: Micros) -> bool:
+        if self.last is None or not self.settled or self._changed(self.last.policy):
+            return True
+        return self.newest // HOUR != self.last.policy.surge.at // HOUR or now - self.last.made_at >= HOUR
+
+    def _changed(self, old: Policy) -> bool:
+        return (old.objective, old.labels_per_day, old.owner, old.risk) != (
+            self.objective.objective,
+            self.labels_per_day,
+            self.objective.owner,
+            self.objective.risk,
         )
-        rate = review_rate(wanted.labels_per_day, samples_per_day(seen))
-        policy = _policy(kept[wanted.intent], wanted.labels_per_day, rate, own, everywhere)
-        policies.keep_policy(
-            tx,
-            policy=policy.id,
-            indicator=policy.indicator,
-            intent=policy.intent,
-            body=_encode(policy).decode(),
-            now=now,
+
+    def keeps_f(self, now: Micros) -> bool:
+        """Whether f was fitted in this block already."""
+        if self.last is None or not self.settled or now - self.last.made_at >= TEST_BLOCK:
+            return False
+        return self.newest // TEST_BLOCK == self.last.policy.fitted_at // TEST_BLOCK
+
+
+def _renewed(tx: Transaction, due: Sequence[_Due], newest: int, now: Micros) -> dict[str, Policy]:
+    if not due:
+        return {}
+    labels = policies.label_counts(tx, HALLUCINATION, newest - MEMORY_BLOCKS)
+    everywhere = _Counts(labels, newest)
+    evidence = policies.running_evidence(tx, HALLUCINATION, [one.objective.intent for one in due])
+    found = {}
+    for one in due:
+        intent = one.objective.intent
+        block = max((int(row["block"]) for row in one.traffic), default=newest)
+        own = _Counts([row for row in labels if row["intent"] == intent], block)
+        per_item = labels_per_item(one.labels_per_day, samples_per_day(one.traffic))
+        last = one.last.policy if one.last else None
+        surge = surges.next_surge(
+            last.surge if last else None,
+            used=rules.used(last.surge.s, last.labels_per_item) if last and last.labels_per_item > 0 else 0.0,
+            evidence=evidence.get(intent, []),
+            labels_per_day=one.labels_per_day,
+            labels_per_item=per_item,
+            newest=one.newest,
         )
-        found[wanted.intent] = policy
+        fitted = (last.f, last.shares, last.fitted_at) if last and one.keeps_f(now) else None
+        policy = _policy(one, per_item, surge, fitted or (*_fit(own, everywhere, one.objective.theta0), one.newest))
+        _keep(tx, policy, now)
+        found[intent] = policy
     return found
+
+
+def _keep(tx: Transaction, policy: Policy, now: Micros) -> None:
+    name = {"indicator": policy.indicator, "intent": policy.intent}
+    policies.keep_policy(tx, policy=policy.id, **name, body=_encode(policy).decode(), now=now)
+    surge = msgspec.structs.asdict(policy.surge)
+    policies.put_snapshot(
+        tx, **name, **surge, policy=policy.id, made_at=now, capacity=rules.capacity(policy.labels_per_day)
+    )
 
 
 def samples_per_day(traffic: Sequence[Row]) -> float:
@@ -119,9 +216,12 @@ def samples_per_day(traffic: Sequence[Row]) -> float:
     return sum(float(row["sampled"]) for row in recent) / max(1.0, span / DAY)
 
 
-def _policy(objective: StoredObjective, labels_per_day: float, r: float, own: _Counts, everywhere: _Counts) -> Policy:
+_Fitted = tuple[dict[str, list[float]], dict[str, list[float]], Micros]
+"""f, the bins' shares of the items, and the event time they are of."""
+
+
+def _fit(own: _Counts, everywhere: _Counts, theta0: float) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
     evaluators = sorted(everywhere.evaluators)
-    theta0 = objective.theta0
     f = {
         name: [
             calibrated_within(own.faded((name, bin_)), everywhere.faded((name, bin_)), theta0) for bin_ in range(BINS)
@@ -130,21 +230,32 @@ def _policy(objective: StoredObjective, labels_per_day: float, r: float, own: _C
     }
     items = {name: [own.items((name, bin_)) for bin_ in range(BINS)] for name in evaluators}
     total = sum(map(sum, items.values())) or 1.0
-    shares = {name: [count / total for count in counts] for name, counts in items.items()}
-    flat_f = [value for name in evaluators for value in f[name]] or [theta0]
-    flat_shares = [value for name in evaluators for value in shares[name]] or [1.0]
+    return f, {name: [count / total for count in counts] for name, counts in items.items()}
+
+
+def _policy(due: _Due, per_item: float, surge: Surge, fitted: _Fitted) -> Policy:
+    objective, (f, shares, fitted_at) = due.objective, fitted
+    flat_f = [value for name in f for value in f[name]] or [objective.theta0]
+    flat_shares = [value for name in f for value in shares[name]] or [1.0]
+    r = min(1.0, surge.s * per_item)
     return Policy(
         indicator=objective.indicator,
         intent=objective.intent,
         objective=objective.objective,
-        theta0=theta0,
+        theta0=objective.theta0,
         alpha=objective.alpha,
         false_positive_rate=objective.false_positive_rate,
         owner=objective.owner,
         risk=objective.risk,
-        labels_per_day=labels_per_day,
+        labels_per_day=due.labels_per_day,
+        labels_per_item=per_item,
         r=r,
         k=solve_k(flat_f, flat_shares, r),
         f=f,
         shares=shares,
+        surge=surge,
+        fitted_at=fitted_at,
     )
+
+
+_decode = msgspec.json.Decoder(Policy).decode

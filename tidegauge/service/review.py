@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from tidegauge.domain import Label, Request, iso
+from tidegauge.service import surges
 from tidegauge.storage import reviews
 from tidegauge.storage.store import Transaction
 
@@ -28,7 +29,11 @@ class LabelFile(NamedTuple):
 
 
 def export_cases(tx: Transaction) -> Iterator[dict[str, Any]]:
-    """Cases that wait for a label, most urgent first. No verdict is shown: reviewers are blind."""
+    """Cases that wait for a label, most urgent first. No verdict is shown: reviewers are blind.
+
+    `surge` says why more labels than usual are asked for of the intent; null where that is not so.
+    """
+    surging = {intent: row["why"] for intent, row in surges.surges(tx).items() if row["on"]}
     for row in reviews.open_cases(tx):
         request = _decode_request(bytes(row["payload"]))
         yield {
@@ -36,6 +41,7 @@ def export_cases(tx: Transaction) -> Iterator[dict[str, Any]]:
             "intent": row["intent"],
             "deployment": row["deployment"],
             "why": row["why"],
+            "surge": surging.get(row["intent"]),
             "pi": row["pi"],
             "priority": row["priority"],
             "due_at": iso(row["due_at"]),

@@ -25,6 +25,7 @@ from tidegauge.service.objectives import rule_of
 from tidegauge.service.policy import Policy
 from tidegauge.slo import clip_f, item_terms, rate_terms
 from tidegauge.slo.policy import AUDIT_SHARE
+from tidegauge.slo.surge import SURGE
 from tidegauge.storage import reviews, verdicts
 from tidegauge.storage.evidence import Additions, TestKey
 from tidegauge.storage.store import Row, Transaction
@@ -35,9 +36,6 @@ OLDEST_DAYS = 28
 WANTED = "evidence_wanted"
 SUSPICIOUS_SHARE = 0.5
 """Of a day's label budget that goes, with certainty, to samples that speak to the judge."""
-
-SURGE = 4
-"""A day's queue never gets more than this many times the label budget."""
 
 _FIRST = 10.0  # priority of cases whose evidence is wanted
 _HIGH_RISK = 1.0
@@ -160,7 +158,7 @@ class _Writer:
         )
         if key is None:
             return
-        terms = item_terms(rule_of(policy), f, pi, reviewed, 0, u=u)
+        terms = item_terms(rule_of(policy, key.bets), f, pi, reviewed, 0, u=u)
         self._additions.add_test(key.test_key, block, terms, 0)
         self._additions.add_rates(
             (key.test_key, event_block, evaluator, verdict.bin),
@@ -174,7 +172,8 @@ class _Writer:
         return policy.theta0 if evaluator in self._distrusted else policy.f_of(evaluator, verdict.bin)
 
     def _pi(self, sample: Row, verdict: Verdict, policy: Policy, evaluator: str) -> float:
-        # How full the day's queue is was known before this item's coin: pi stays fixed in advance.
+        # A day gets no more than a surge would: bin shares lag when a judge drifts. How full the day's queue is was
+        # known before this item's coin: pi stays fixed in advance.
         place = (sample["intent"], sample["timestamp"] // DAY)
         if self._queued.get(place, 0) >= SURGE * policy.labels_per_day:
             return 0.0

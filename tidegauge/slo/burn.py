@@ -1,13 +1,13 @@
 """Burn levels: is the budget burning at so many times the objective? Two ways, for labelled samples and for counts."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from math import inf
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tidegauge.slo.evidence import NOTHING, Rule, advance, log_mean, terms_of
+from tidegauge.slo.evidence import Rule, advance, log_mean, nothing, terms_of
 from tidegauge.slo.rates import wilson_lower
 
 Floats = NDArray[np.float64]
@@ -73,7 +73,7 @@ def windowed_evidence(rule: Rule, sums: Mapping[int, Floats], first: int, last: 
     M is the e-detector of `Rule` with its stakes older than the window taken away, so it never exceeds it: the
     chance of a false alarm by time T stays at most alpha * (1/2 + T / 56 days). It falls again when the rate does.
     """
-    mixture: Sequence[float] = NOTHING
+    mixture = nothing(rule)
     zeros = [0.0] * len(rule.lambdas)
     for block in range(first, last + 1):
         weight = rule.log_weight(block, origin)

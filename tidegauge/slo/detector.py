@@ -8,21 +8,10 @@ from dataclasses import dataclass, field
 from math import floor, inf
 from typing import Any
 
-from tidegauge.slo.evidence import (
-    BETS,
-    NOTHING,
-    Rule,
-    advance,
-    clip_f,
-    item_terms,
-    label_difference,
-    log_mean,
-)
+from tidegauge.slo.evidence import Rule, advance, clip_f, item_terms, label_difference, log_mean, nothing
 from tidegauge.slo.rates import UNKNOWN, Estimate, RateSums, estimate, rate_terms
 
 BLOCKS_A_DAY = 4
-
-_ZEROS: Sequence[float] = (0.0,) * BETS
 
 
 @dataclass
@@ -37,7 +26,7 @@ class BlockSums:
     def add(self, block: int, terms: Sequence[float], positives: int) -> None:
         row = self.evidence.get(block)
         if row is None:
-            row = self.evidence[block] = [0.0] * BETS
+            row = self.evidence[block] = [0.0] * len(terms)
         for k, term in enumerate(terms):
             row[k] += term
         if positives:
@@ -173,8 +162,8 @@ class Detector:
         assert first is not None
         while len(self._mixtures) <= last - first:
             block = first + len(self._mixtures)
-            before = self._mixtures[-1] if self._mixtures else NOTHING
-            sums = self.sums.evidence.get(block, _ZEROS)
+            before = self._mixtures[-1] if self._mixtures else nothing(self.rule)
+            sums = self.sums.evidence.get(block, (0.0,) * self.rule.bets)
             mixture = advance(before, sums, self.rule.log_weight(block, first))
             self._mixtures.append(mixture)
             self._maxima.append(max(log_mean(mixture), self._maxima[-1] if self._maxima else -inf))
@@ -182,7 +171,7 @@ class Detector:
 
 
 def make_detector(config: Mapping[str, Any]) -> Detector:
-    """A detector from {"theta0", "alpha"} and, if wished, false_positive_rate, b, min_positives, horizon, pi_ref.
+    """A detector from {"theta0", "alpha"} and, if wished, false_positive_rate, b, min_positives, horizon, bets, pi_ref.
 
     Raises TypeError for an unknown key and ValueError for a value out of range.
     """

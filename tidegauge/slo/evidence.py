@@ -13,7 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 BETS = 8
-"""Number of bets that the evidence is averaged over."""
+"""Number of sums that are kept of a block: the most bets that a rule may have."""
+
+_LOWEST = {8: 0.05, 5: 0.1}
+"""The smallest bet, by the number of bets."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,8 @@ class Rule:
     """When a hallucination rate is provably too high.
 
     `false_positive_rate` e is how often reviewers flag a good answer: labels then read theta0 + e(1 - theta0) at the
-    objective itself, and that is what is tested. `horizon` counts 6-hour blocks.
+    objective itself, and that is what is tested. `horizon` counts 6-hour blocks. `bets` is 8, or 5 where at least 3 %
+    of the items are reviewed; it is fixed for the life of a test.
     """
 
     theta0: float
@@ -30,10 +34,13 @@ class Rule:
     min_positives: int = 5
     false_positive_rate: float = 0.0
     horizon: int = 112
+    bets: int = BETS
 
     def __post_init__(self) -> None:
         if not 0 < self.theta0 < 1 or not 0 < self.alpha < 1 or not 0 <= self.false_positive_rate < 1 or self.b <= 0:
             raise ValueError(f"{self}: theta0 and alpha lie in (0, 1), false_positive_rate in [0, 1), b above 0")
+        if self.bets not in _LOWEST:
+            raise ValueError(f"{self}: bets is 5 or 8")
 
     @cached_property
     def tested(self) -> float:
@@ -43,7 +50,7 @@ class Rule:
     @cached_property
     def lambdas(self) -> tuple[float, ...]:
         """The bets. The largest keeps every factor positive, because Z >= -b."""
-        return tuple(np.geomspace(0.05, 0.98 / (self.tested + self.b), BETS).tolist())
+        return tuple(np.geomspace(_LOWEST[self.bets], 0.98 / (self.tested + self.b), self.bets).tolist())
 
     @cached_property
     def threshold(self) -> float:
@@ -70,13 +77,13 @@ def estimate_of(f: float, pi: float, reviewed: bool, y: int) -> float:
 
 
 def item_terms(rule: Rule, f: float, pi: float, reviewed: bool, y: int, *, u: float = 1.0) -> list[float]:
-    """The eight log factors of one item, log1p(lambda * u * (Z - theta)); f is clipped already, 0 <= u <= 1."""
+    """The log factors of one item, one per bet, log1p(lambda * u * (Z - theta)); f is clipped already, 0 <= u <= 1."""
     x = u * (estimate_of(f, pi, reviewed, y) - rule.tested)
     return [log1p(bet * x) for bet in rule.lambdas]
 
 
 def terms_of(rule: Rule, z: NDArray[np.float64], u: NDArray[np.float64] | float = 1.0) -> NDArray[np.float64]:
-    """`item_terms` of many items at once: z of shape (n,) gives (n, 8)."""
+    """`item_terms` of many items at once: z of shape (n,) gives (n, bets)."""
     x = np.asarray(u * (z - rule.tested), dtype=np.float64)
     terms: NDArray[np.float64] = np.log1p(x[:, None] * np.array(rule.lambdas))
     return terms
@@ -99,10 +106,9 @@ def log_mean(mixture: Sequence[float]) -> float:
     return top + log(sum(exp(value - top) for value in mixture) / len(mixture))
 
 
-NOTHING: Sequence[float] = (-inf,) * BETS
-"""The mixture before the first block."""
-
-_ZEROS: Sequence[float] = (0.0,) * BETS
+def nothing(rule: Rule) -> Sequence[float]:
+    """The mixture before the first block."""
+    return (-inf,) * rule.bets
 
 
 def log_evidence(
@@ -110,12 +116,13 @@ def log_evidence(
 ) -> tuple[NDArray[np.float64], float]:
     """The running evidence log M_c for every block from first to last, and its maximum.
 
-    `sums` maps a block to its eight sums; a block without items may be absent. Empty where last < first: (0,), -inf.
+    `sums` maps a block to its sums, one per bet, more are not read; a block without items may be absent. Empty where
+    last < first: (0,), -inf.
     """
     series = np.empty(max(0, last_block - first_block + 1))
-    mixture = NOTHING
+    mixture, zeros = nothing(rule), (0.0,) * rule.bets
     for position, block in enumerate(range(first_block, last_block + 1)):
-        mixture = advance(mixture, sums.get(block, _ZEROS), rule.log_weight(block, first_block))
+        mixture = advance(mixture, sums.get(block, zeros)[: rule.bets], rule.log_weight(block, first_block))
         series[position] = log_mean(mixture)
     return series, float(series.max(initial=-inf))
 

@@ -29,9 +29,14 @@ def calibrated_within(own: tuple[float, float], everywhere: tuple[float, float],
     return calibrated(*own, prior=calibrated(*everywhere, prior=theta0))
 
 
-def review_rate(labels_per_day: float, judged_per_day: float) -> float:
-    """r: the share of items that the day's label budget buys."""
-    return min(1.0, labels_per_day / judged_per_day) if judged_per_day > 0 else min(1.0, labels_per_day)
+def labels_per_item(labels_per_day: float, judged_per_day: float) -> float:
+    """What the day's label budget buys of an item; above 1 where it buys more than there is."""
+    return labels_per_day / judged_per_day if judged_per_day > 0 else labels_per_day
+
+
+def review_rate(labels_per_day: float, judged_per_day: float, s: float = 1.0) -> float:
+    """r: the share of items that is reviewed at s times the day's label budget."""
+    return min(1.0, s * labels_per_item(labels_per_day, judged_per_day))
 
 
 def review_probability(k: float, f: float, r: float) -> float:

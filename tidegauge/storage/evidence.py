@@ -22,6 +22,8 @@ class TestKey(Value, frozen=True, kw_only=True):
     episode: int
     objective: int
     pi_ref: float
+    bets: int
+    """How many sums of a block count; fixed when the test began."""
     first_block: int
     first_at: Micros
     last_at: Micros
@@ -44,8 +46,9 @@ class Additions:
 
     def add_test(self, test_key: str, block: int, terms: Sequence[float], positives: int) -> None:
         row = self._tests.setdefault((test_key, block), [0.0] * BETS + [0])
-        for place, term in enumerate((*terms, positives)):
+        for place, term in enumerate(terms):
             row[place] += term
+        row[BETS] += positives
 
     def add_rates(self, key: tuple[str, int, str, int], terms: RateSums, flagged: int = 0) -> None:
         """`key`: test key, event block, evaluator hash, bin."""

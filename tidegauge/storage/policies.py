@@ -1,6 +1,7 @@
 """Objectives and policies: versioned rows, so that every outcome can name what applied to it."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from tidegauge.domain import Micros, Objective, Value
 from tidegauge.storage.store import Row, Transaction
@@ -86,6 +87,25 @@ def _same(kept: StoredObjective | None, wanted: Objective) -> bool:
 def keep_policy(tx: Transaction, *, policy: str, indicator: str, intent: str, body: str, now: Micros) -> None:
     """Writes a policy row, once for its content."""
     tx.run("insert_policy", policy=policy, indicator=indicator, intent=intent, made_at=now, body=body)
+
+
+def put_snapshot(tx: Transaction, indicator: str, intent: str, **values: Any) -> None:
+    """The snapshot in force of an intent: policy, at, made_at, s, bucket, capacity, log_m, deployment, since."""
+    tx.run("put_snapshot", indicator=indicator, intent=intent, **values)
+
+
+def snapshots(tx: Transaction, indicator: str, intents: Sequence[str]) -> dict[str, Row]:
+    """made_at and the policy's body by intent."""
+    rows = tx.rows_in("snapshots_of", "intents", sorted(intents), indicator=indicator)
+    return {row["intent"]: row for row in rows}
+
+
+def running_evidence(tx: Transaction, indicator: str, intents: Sequence[str]) -> dict[str, list[Row]]:
+    """deployment, log_e and last_at of the tests without an incident by intent, the highest log_e first."""
+    found: dict[str, list[Row]] = {}
+    for row in tx.rows_in("running_evidence", "intents", sorted(intents), indicator=indicator):
+        found.setdefault(row["intent"], []).append(row)
+    return found
 
 
 def traffic(tx: Transaction) -> list[Row]:

@@ -1,0 +1,54 @@
+"""`tidegauge attribute`."""
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from tidegauge import show
+from tidegauge.commands.context import Context, print_json
+from tidegauge.errors import UsageError
+
+if TYPE_CHECKING:
+    from tidegauge.service.attribution import Attribution
+    from tidegauge.storage.store import Transaction
+
+
+def run(context: Context) -> int:
+    from tidegauge.service.attribution import attribute
+
+    args = context.args
+    with context.store() as store, store.read() as tx:
+        found = attribute(tx, args.intent, args.deployment or _newest(tx, args.intent))
+    if args.json:
+        print_json(msgspec.to_builtins(found))
+    else:
+        print(text(found))
+    return 0
+
+
+def _newest(tx: "Transaction", intent: str) -> str:
+    """The deployment with a breach, the newest one; else the one that came last."""
+    known = tx.rows("deployments_of_intent", intent=intent)
+    if not known:
+        raise UsageError(f"--intent {intent}: no request of it was read; `tidegauge status` shows the intents")
+    breached = {row["deployment"] for row in tx.rows("breached_deployments", intent=intent)}
+    return str(([row for row in known if row["deployment"] in breached] or known)[-1]["deployment"])
+
+
+def text(found: "Attribution") -> str:
+    lines = [
+        f"{found.intent}, {show.deployment(found.deployment)}",
+        found.said,
+        f"Last good deployment: {show.deployment(found.against)}",
+    ]
+    if found.since:
+        lines.append(f"Since {found.since}; the change lies between {found.since_low} and {found.since_high}")
+    for one in found.concentrated:
+        lines.append(
+            f"{one.dimension} {one.value or '(none)'}: {show.percent(one.share_of_findings)} of the findings on "
+            f"{show.percent(one.share_of_traffic)} of the traffic (p {one.p:.1g}, over all segments)"
+        )
+    for candidate in found.candidates[:3]:
+        what = ", ".join(candidate.parts) or candidate.kind
+        lines.append(f"weighed: {what}, probability {candidate.probability:.2f}")
+    return "\n".join([*lines, f"From {found.positives} findings of reviewers."])
