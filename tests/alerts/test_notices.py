@@ -194,6 +194,15 @@ def test_a_failed_rollback_pages_though_nothing_can_be_sent(store: Store, chat: 
     assert "410" in chat.messages[0]["message"]
 
 
+def test_a_receiver_that_stays_down_pages_long_before_the_dead_letter(store: Store, chat: Chat) -> None:
+    breach(store)
+    now = clock(13)
+    for _ in range(5):
+        act(store, owned(), now)
+        now.time += HOUR
+    assert chat.titles == ["breach: refunds", "rollback NOT DELIVERED: refunds"]
+
+
 def test_without_owners_or_with_unknown_ones(store: Store, chat: Chat) -> None:
     now = clock(13)
     ticket(store, 1, now.now(), owner="nobody")

@@ -19,13 +19,17 @@ def act(store: Store, config: Config, clock: Clock) -> None:
         behind = decisions.behind(tx)
     for key in behind:
         retry_conflicts(_decide, store, key, config, clock.now())
-    with store.write() as tx:
-        health.check(tx, lambda intent: config.objective(intent).owner, clock.now())
-        rollbacks.check(tx, config.rollback, clock.now())
+    retry_conflicts(_check, store, config, clock.now())
     try:
         deliver(store, config, clock)
     finally:  # also of what could not be sent somebody has to hear
         notify(store, config, clock)
+
+
+def _check(store: Store, config: Config, now: Micros) -> None:
+    with store.write() as tx:
+        health.check(tx, lambda intent: config.objective(intent).owner, now)
+        rollbacks.check(tx, config.rollback, now)
 
 
 def _decide(store: Store, key: str, config: Config, now: Micros) -> None:

@@ -74,7 +74,7 @@ def collect(tx: Transaction, config: Config, now: Micros) -> None:
 def _of_incidents(tx: Transaction, config: Config, since: Micros) -> list[_Notice]:
     found = []
     for row in tx.rows("events_to_tell", since=since):
-        kind = {"failed": "failed", "verified": "resolved", "cancelled": "resolved"}.get(row["to_stage"], "breach")
+        kind = {"failed": "failed", "verified": "resolved", "cancelled": "resolved"}.get(row["to_stage"]) or row["what"]
         found.append(_Notice(kind, row["incident"], config.objective(row["intent"]).owner, "page", row["at"]))
     return found
 
