@@ -165,6 +165,7 @@ def test_killed_between_claim_and_send_nothing_is_lost(store_url: str, store: St
         os.kill(os.getpid(), signal.SIGKILL)
         return False
 
+    store.close()  # no connection is shared with a child
     assert in_child(lambda: notify(Store(store_url), owned(), clock(13), die)) == -signal.SIGKILL
     now = clock(13)
     assert notify(store, owned(), now) == 0  # the claim of the dead one still stands

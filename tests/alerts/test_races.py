@@ -72,6 +72,7 @@ def test_killed_anywhere_the_owner_and_the_receiver_hear_of_it(
     with WebhookReceiver(KEY) as receiver, Chat() as chat:
         monkeypatch.setenv("CONTACTS", chat.contact)
         kills = 0
+        store.close()  # no connection is shared with a child
         for _ in range(15):
             code = in_child(partial(act_and_die, store_url, receiver.hook, now.time, rng.randrange(5, 75)))
             kills += code == -signal.SIGKILL
