@@ -1,7 +1,7 @@
 -- name: events_to_tell
 SELECT e.incident, e.at, e.what, e.to_stage, i.intent FROM incident_events e
 JOIN incidents i ON i.incident = e.incident
-WHERE e.at >= :since AND (e.what = 'breach' OR e.to_stage IN ('failed', 'verified', 'cancelled'))
+WHERE e.at >= :since AND (e.what IN ('breach', 'undelivered') OR e.to_stage IN ('failed', 'verified', 'cancelled'))
 ORDER BY e.at, e.incident, e.sequence
 
 -- name: tickets_to_tell

@@ -135,6 +135,14 @@ def test_an_absurd_retry_after_does_no_harm(store: Store, asked: str) -> None:
     assert state_of(store) == ("delivered", 2)
 
 
+def test_a_retry_after_may_be_a_date() -> None:
+    wall = 1_800_000_000.0
+    dates = ("Fri, 15 Jan 2027 08:10:00 GMT", "Thu, 14 Jan 2027 08:10:00 GMT", "Fri, 99 Jan 2027 08:10:00 GMT")
+    with WebhookReceiver(KEY, replies=[Reply(503, retry_after=date) for date in dates]) as receiver:
+        sender = Sender(receiver.hook, KEY, lambda: wall)
+        assert [sender.send("msg_1", b"{}").retry_after for _ in dates] == [600.0, 0.0, None]
+
+
 def test_a_success_counts_though_the_claim_was_lost_and_a_failure_does_not(store: Store) -> None:
     clock = Now()
     put(store, clock.now())

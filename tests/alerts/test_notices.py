@@ -165,6 +165,7 @@ def test_killed_between_claim_and_send_nothing_is_lost(store_url: str, store: St
         os.kill(os.getpid(), signal.SIGKILL)
         return False
 
+    store.close()  # no connection is shared with a child
     assert in_child(lambda: notify(Store(store_url), owned(), clock(13), die)) == -signal.SIGKILL
     now = clock(13)
     assert notify(store, owned(), now) == 0  # the claim of the dead one still stands
@@ -192,6 +193,15 @@ def test_a_failed_rollback_pages_though_nothing_can_be_sent(store: Store, chat: 
     notify(store, owned(), now)
     assert chat.titles == ["rollback FAILED: refunds"]
     assert "410" in chat.messages[0]["message"]
+
+
+def test_a_receiver_that_stays_down_pages_long_before_the_dead_letter(store: Store, chat: Chat) -> None:
+    breach(store)
+    now = clock(13)
+    for _ in range(5):
+        act(store, owned(), now)
+        now.time += HOUR
+    assert chat.titles == ["breach: refunds", "rollback NOT DELIVERED: refunds"]
 
 
 def test_without_owners_or_with_unknown_ones(store: Store, chat: Chat) -> None:

@@ -78,10 +78,19 @@ def test_whatever_people_do_the_history_keeps_to_the_table(tmp_path: Path, steps
         assert Stage(row["to_stage"]) in TRANSITIONS[Stage(row["from_stage"])]
     sent = [row["at"] for row in table(store, "incident_events") if row["to_stage"] == "sent"]
     assert sent == sorted(sent)
+    within_limits(table(store, "incident_events"))
     for row in table(store, "incidents"):
         assert (stages(store, row["incident"]) or ["proposed"])[-1] == row["stage"]
     assert [row["incident"] for row in table(store, "incidents")] == names
     store.close()
+
+
+def within_limits(events: list[dict]) -> None:
+    """No more incidents a day than allowed, but for those that a person sends again."""
+    sent = [(row["at"], row["incident"]) for row in events if row["to_stage"] == "sent"]
+    for now, incident in sent:
+        others = {name for at, name in sent if now - DAY < at < now and name != incident}
+        assert len(others) < TERMS.most_per_day
 
 
 def step(store: Store, action: str, incident: str, now: int) -> None:

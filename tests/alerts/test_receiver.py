@@ -155,6 +155,7 @@ def test_killed_between_commit_and_send(store_url: str, store: Store, example: E
         webhook.Sender.send = die  # type: ignore[assignment,method-assign]
         deliver(Store(store_url), config(example.url), clock(13))
 
+    store.close()  # no connection is shared with a child
     assert in_child(doomed) == -signal.SIGKILL
     assert stages(store, incident)[-1] == "sent"
     assert example.effects() == []

@@ -19,16 +19,20 @@ def act(store: Store, config: Config, clock: Clock) -> None:
         behind = decisions.behind(tx, clock.now())
     for key in behind:
         retry_conflicts(_decide, store, key, config, clock.now())
-    with store.write() as tx:
-        health.check(tx, lambda intent: config.objective(intent).owner, config.judge_owner, clock.now())
-        interlock.watch(tx, config.judge_owner, clock.now())
-        canary.watch(tx, config.canaries, config.rollback.mode_of, rollback_body, clock.now())
-        rollbacks.check(tx, config.rollback, clock.now())
+    retry_conflicts(_check, store, config, clock.now())
     burning.check(store, burning.Objectives(config.slo, config.counted, config.as_objective), clock.now())
     try:
         deliver(store, config, clock)
     finally:  # also of what could not be sent somebody has to hear
         notify(store, config, clock)
+
+
+def _check(store: Store, config: Config, now: Micros) -> None:
+    with store.write() as tx:
+        health.check(tx, lambda intent: config.objective(intent).owner, config.judge_owner, now)
+        interlock.watch(tx, config.judge_owner, now)
+        canary.watch(tx, config.canaries, config.rollback.mode_of, rollback_body, now)
+        rollbacks.check(tx, config.rollback, now)
 
 
 def _decide(store: Store, key: str, config: Config, now: Micros) -> None:

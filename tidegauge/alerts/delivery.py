@@ -77,6 +77,7 @@ class _Round:
         late = now - delivery.due_since >= self._terms.dead_letter_hours * HOUR
         state, wait = outcome(attempt, delivery.attempts + 1, self._draw, over=late or refused)
         with self._store.write() as tx:
+            tx.rows("lock_incident", incident=delivery.incident)  # before its delivery, as people's commands do
             outbox.record(tx, delivery, self._owner, state=state, said=attempt.said, due_at=now + wait, now=now)
             if attempt.status == GONE:
                 tx.run("disable_target", target=self._sender.target, now=now, why="it answered 410")

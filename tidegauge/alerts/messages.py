@@ -11,9 +11,14 @@ from tidegauge.storage.store import Row, Transaction
 
 MOST_IN_FULL = 10
 
-_TIME = ("breach", "failed", "resolved", "ticket", "ticket_closed")
-_GRAVE = ("failed", "breach", "ticket", "resolved", "ticket_closed")
-_TITLES = {"breach": "breach", "failed": "rollback FAILED", "resolved": "resolved"}
+_TIME = ("breach", "undelivered", "failed", "resolved", "ticket", "ticket_closed")
+_GRAVE = ("failed", "undelivered", "breach", "ticket", "resolved", "ticket_closed")
+_TITLES = {
+    "breach": "breach",
+    "undelivered": "rollback NOT DELIVERED",
+    "failed": "rollback FAILED",
+    "resolved": "resolved",
+}
 
 
 class Message(NamedTuple):
@@ -40,7 +45,7 @@ def compose(tx: Transaction, notices: Sequence[Row], link: str | None) -> Messag
 
 
 def _tone(kinds: set[str]) -> Literal["page", "ticket", "resolved"]:
-    if kinds & {"breach", "failed"}:
+    if kinds & {"breach", "undelivered", "failed"}:
         return "page"
     return "ticket" if "ticket" in kinds else "resolved"
 

@@ -74,7 +74,7 @@ def collect(tx: Transaction, config: Config, now: Micros) -> None:
 def _of_incidents(tx: Transaction, config: Config, since: Micros) -> list[_Notice]:
     found = []
     for row in tx.rows("events_to_tell", since=since):
-        kind = {"failed": "failed", "verified": "resolved", "cancelled": "resolved"}.get(row["to_stage"], "breach")
+        kind = {"failed": "failed", "verified": "resolved", "cancelled": "resolved"}.get(row["to_stage"]) or row["what"]
         found.append(_Notice(kind, row["incident"], config.objective(row["intent"]).owner, "page", row["at"]))
     return found
 
@@ -174,7 +174,9 @@ def by_apprise(url: str, message: Message) -> bool:
 
 
 def _by_apprise(url: str, message: Message) -> bool:
+    """By the service itself: `Apprise.notify` goes through a thread pool, which hangs in forked processes."""
     import apprise
+    from apprise import conversion
 
     for name in ("apprise", "urllib3.connectionpool"):  # what they say may hold the URL
         logging.getLogger(name).disabled = True
@@ -183,8 +185,11 @@ def _by_apprise(url: str, message: Message) -> bool:
         "ticket": apprise.NotifyType.WARNING,
         "resolved": apprise.NotifyType.SUCCESS,
     }
-    service = apprise.Apprise()
-    if not service.add(url):
+    service = apprise.Apprise.instantiate(url)
+    if service is None:
         return False
-    text = apprise.NotifyFormat.TEXT
-    return bool(service.notify(message.body, message.title, tones[message.tone], body_format=text))
+    convert: Callable[..., str] = conversion.convert_between
+    text, wanted = apprise.NotifyFormat.TEXT, service.notify_format
+    body = convert(text, wanted, content=message.body)
+    title = convert(text, wanted, content=message.title) if service.title_maxlen <= 0 else message.title
+    return bool(service.notify(body=body, title=title, notify_type=tones[message.tone], body_format=wanted))

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -82,7 +83,18 @@ class Sender:
             httpx.AsyncClient(timeout=TIMEOUT_SECONDS, follow_redirects=False, trust_env=False) as client,
             client.stream("POST", self._url, content=body, headers=headers, extensions=extensions) as answer,
         ):
-            return Attempt(answer.status_code, str(answer.status_code), _seconds(answer.headers.get("retry-after")))
+            return Attempt(answer.status_code, str(answer.status_code), self._wait(answer.headers.get("retry-after")))
+
+    def _wait(self, text: str | None) -> float | None:
+        """A Retry-After (RFC 9110: seconds or a date) in seconds, a day at most; None where it is nonsense or none."""
+        try:
+            seconds = float(text or "")
+        except ValueError:
+            try:
+                seconds = parsedate_to_datetime(text or "").timestamp() - self._wall()
+            except (ValueError, OverflowError):
+                return None
+        return min(max(0.0, seconds), _LONGEST_RETRY_AFTER) if math.isfinite(seconds) else None
 
 
 def _is_secret(secret: str) -> bool:
@@ -92,12 +104,3 @@ def _is_secret(secret: str) -> bool:
     except ValueError:
         return False
     return secret.startswith(_PREFIX) and 24 <= len(key) <= 64
-
-
-def _seconds(text: str | None) -> float | None:
-    """A Retry-After in seconds, a day at most; None where it is a date, nonsense or missing."""
-    try:
-        seconds = float(text or "")
-    except ValueError:
-        return None
-    return min(max(0.0, seconds), _LONGEST_RETRY_AFTER) if math.isfinite(seconds) else None

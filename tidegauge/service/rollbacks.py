@@ -19,6 +19,9 @@ _EXPECTED = 30  # requests that the deployment would have had at its share befor
 _GONE = 10  # the same, where none at all is seen
 _HUNDRED = 100
 
+UNDELIVERED = "undelivered"
+"""The event of a rollback that the receiver does not take."""
+
 Body = Callable[[Incident], bytes]
 
 
@@ -178,7 +181,20 @@ def check(tx: Transaction, terms: RollbackSection, now: Micros) -> None:
             fail(tx, row, f"{hold} within {terms.approval_hours:g} hours", now)
     for row in _in(tx, Stage.SENT, Stage.ACKNOWLEDGED, Stage.FAILED):
         _verify(tx, row, terms, now)
+        if row["stage"] == Stage.SENT and now - row["stage_at"] > terms.verify_minutes * 60 * SECOND:
+            _note_undelivered(tx, row, terms, now)
     _note_restored(tx, now)
+
+
+def _note_undelivered(tx: Transaction, row: Row, terms: RollbackSection, now: Micros) -> None:
+    """Said once per time that it was sent, long before it is a dead letter: a person may have to act instead."""
+    history = tx.rows("incident_history", incident=row["incident"])
+    if history[-1]["what"] == "verified" or any(
+        e["what"] == UNDELIVERED and e["at"] >= row["stage_at"] for e in history
+    ):
+        return
+    why = f"no yes from the receiver within {terms.verify_minutes:g} minutes; it is tried on"
+    note(tx, row["incident"], who=TIDEGAUGE, what=UNDELIVERED, why=why, now=now)
 
 
 def _verify(tx: Transaction, row: Row, terms: RollbackSection, now: Micros) -> None:
