@@ -147,6 +147,18 @@ def test_what_is_written_reads_back_as_the_same_documents(given_documents: list[
     assert [one.document for one in placed] == given_documents
 
 
+@pytest.mark.parametrize(
+    "text", ["a\x85b", "\u2028", "äöü", "yes", "2026-01-01", "1e3", " a ", "x " * 200, "a\n\tb", "#"]
+)
+def test_any_text_comes_back(text: str) -> None:
+    target = d.NotifyDocument(
+        api_version="openslo/v1", metadata=d.Metadata(name="a"), spec=d.NotifySpec(target=text, description=text)
+    )
+    placed, problems = read_text(dump([target]), "a.yaml")
+    assert problems == []
+    assert placed[0].document == target
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.text(max_size=80) | st.builds(lambda at, new: SLO[:at] + new + SLO[at + 3 :], st.integers(0, 300), texts))
 def test_any_text_is_documents_or_problems_of_one_line(text: str) -> None:

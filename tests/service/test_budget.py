@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.service.world import NEW, NOW, OLD, START, judge, label, request, table
+from tests.service.world import NEW, NOW, OLD, START, commit, ingest, judge, label, request, table
 from tidegauge.config import Config, IntentSection
 from tidegauge.domain import DAY, HALLUCINATION, iso
 from tidegauge.openslo import Slo, Window
@@ -113,6 +113,19 @@ def test_rates_within_the_objective_open_nothing(store: Store):
     fill(store, 0, 300, 7, 0)
     check(store, wanted(), NOW)
     assert table(store, "tickets") == []
+
+
+def test_evidence_waits_until_its_block_is_complete(store: Store):
+    fill(store, 0, 200, 40, 0)
+    late = [request(5000 + n, 3) for n in range(50)]
+    with store.write() as tx:
+        ingest(tx, late)
+    check(store, wanted(), NOW)
+    assert table(store, "tickets") == []
+    commit(store, late)
+    label(store, late, False)
+    check(store, wanted(), NOW)
+    assert [t["state"] for t in table(store, "tickets")] == ["open"]
 
 
 def test_the_history_has_a_row_a_day_and_nothing_is_computed_twice(store: Store):

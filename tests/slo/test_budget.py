@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidegauge.domain import DAY, HOUR, SECOND
@@ -43,6 +43,7 @@ def test_calendar_windows(window: Window, start: str, end: str) -> None:
     assert found.passed == pytest.approx((at("2026-03-29T12:00:00") - at(start)) / (at(end) - at(start)))
 
 
+@settings(max_examples=300)
 @given(st.integers(0, 80 * 365), st.sampled_from(["d", "w", "M", "Q", "Y"]), st.integers(1, 5))
 def test_every_moment_is_in_exactly_one_period(days: int, unit: str, count: int) -> None:
     window, now = calendar(count, unit, "2020-01-31 02:30:00", "America/New_York"), days * DAY + 5 * HOUR

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegauge.slo import Rule, item_terms, log_evidence
+from tidegauge.slo import Rule, clip_f, item_terms, log_evidence
 from tidegauge.slo.burn import Counts, Items, block_sums, calmed, counted_burns, rule_at, windowed_evidence
+from tidegauge.slo.policy import review_probability, solve_k
 
 RULE = Rule(theta0=0.03)
 
@@ -75,3 +76,45 @@ def test_counts_burn_over_both_look_backs_and_beyond_chance() -> None:
     assert not counted_burns(fine, bad, 0.01, 2)
     assert not counted_burns(Counts(3, 1), Counts(3, 1), 0.01, 2)
     assert not counted_burns(Counts(0, 0), Counts(0, 0), 0.01, 2)
+
+
+def months(rate: float, burn: float, *, labels: int, paths: int) -> tuple[float, float]:
+    """Share of months with a ticket, and the median day, at 200 judged answers and so many labels a day.
+
+    The judge has sensitivity .75 and specificity .95; f is what it would be after many labels.
+    """
+    rng, rule = np.random.default_rng(7), rule_at(RULE, burn)
+    assert rule is not None
+    flagged = rate * 0.75 + (1 - rate) * 0.05
+    known = (rate * 0.25 / (1 - flagged), rate * 0.75 / flagged)
+    r = labels / 200
+    k = solve_k(known, (1 - flagged, flagged), r)
+    pi_of = [review_probability(k, f, r) for f in known]
+    f_of = [clip_f(f, pi) for f, pi in zip(known, pi_of, strict=True)]
+    mixture = np.full((paths, len(rule.lambdas)), -np.inf)
+    first, positives = np.full(paths, -1), np.zeros(paths)
+    for block in range(112):
+        y = rng.random((paths, 50)) < rate
+        flag = np.where(y, rng.random(y.shape) < 0.75, rng.random(y.shape) < 0.05).astype(int)
+        pi, f = np.array(pi_of)[flag], np.array(f_of)[flag]
+        reviewed = rng.random(y.shape) < pi
+        z = np.where(reviewed, y / pi + f * (1 - 1 / pi), f)
+        positives += (reviewed & y).sum(axis=1)
+        sums = np.log1p(np.array(rule.lambdas) * (z - rule.tested)[..., None]).sum(axis=1)
+        mixture = sums + np.logaddexp(mixture, rule.log_weight(block, 0))
+        log_e = np.logaddexp.reduce(mixture, axis=1) - np.log(len(rule.lambdas))
+        first[(first < 0) & (log_e >= rule.threshold) & (positives >= rule.min_positives)] = block
+    return float((first >= 0).mean()), float(np.median(first[first >= 0])) / 4 if (first >= 0).any() else np.inf
+
+
+@pytest.mark.parametrize(("labels", "days"), [(20, 8.0), (100, 3.0)])
+def test_four_times_the_objective_is_a_ticket_within_days(labels: int, days: float) -> None:
+    share, median = months(0.12, 2, labels=labels, paths=60)
+    assert share == 1
+    assert median <= days
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(("rate", "burn"), [(0.06, 2), (0.15, 5)])
+def test_at_the_level_itself_at_most_one_month_of_a_thousand_has_a_ticket(rate: float, burn: float) -> None:
+    assert months(rate, burn, labels=20, paths=2000)[0] <= 0.001

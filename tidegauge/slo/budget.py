@@ -5,7 +5,7 @@ Reference: Beyer et al., *The Site Reliability Workbook*, chapters 2 and 5.
 
 from calendar import monthrange
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -47,32 +47,31 @@ def span(window: Window, now: Micros) -> Span:
     if window.rolling:
         length = round(window.days * DAY)
         return Span(now - length, now, 1.0)
-    zone = ZoneInfo(window.zone)
-    origin = datetime.fromisoformat(window.start).replace(tzinfo=zone)
-    moment = datetime.fromtimestamp(now / SECOND, UTC).astimezone(zone)
-    number = _period(window, origin, moment)
-    start, end = (_micros(_begin(window, origin, n)) for n in (number, number + 1))
+    origin = datetime.fromisoformat(window.start).replace(tzinfo=ZoneInfo(window.zone))
+    number = _period(window, origin, now)
+    start, end = (_begin(window, origin, n) for n in (number, number + 1))
     return Span(start, end, max((now - start) / (end - start), 1e-6))
 
 
-def _period(window: Window, origin: datetime, moment: datetime) -> int:
+def _period(window: Window, origin: datetime, now: Micros) -> int:
     """Number of the period that holds a moment: a guess from mean lengths, put right."""
-    number = int((moment - origin).total_seconds() // (window.days * 86_400))
-    while _begin(window, origin, number) > moment:
+    number = int((now - _micros(origin)) // (window.days * DAY))
+    while _begin(window, origin, number) > now:
         number -= 1
-    while _begin(window, origin, number + 1) <= moment:
+    while _begin(window, origin, number + 1) <= now:
         number += 1
     return number
 
 
-def _begin(window: Window, origin: datetime, number: int) -> datetime:
-    """Local time at which a period begins; a day of the month that there is not becomes the last one."""
+def _begin(window: Window, origin: datetime, number: int) -> Micros:
+    """When a period begins. Steps are in local time; a day of the month that there is not becomes the last one."""
     steps = number * window.count
     if window.unit not in _MONTHS:
-        return origin + timedelta(days=steps * (7 if window.unit == "w" else 1))
+        return _micros(origin + timedelta(days=steps * (7 if window.unit == "w" else 1)))
     months = origin.year * 12 + origin.month - 1 + steps * _MONTHS[window.unit]
     year, month = divmod(months, 12)
-    return origin.replace(year=year, month=month + 1, day=min(origin.day, monthrange(year, month + 1)[1]))
+    day = min(origin.day, monthrange(year, month + 1)[1])
+    return _micros(origin.replace(year=year, month=month + 1, day=day))
 
 
 def _micros(moment: datetime) -> Micros:
