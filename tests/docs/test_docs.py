@@ -64,7 +64,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         yield tmp_path
 
 
-@pytest.mark.parametrize("name", ["attacks", "attribution", "evaluators", "rubrics", "evaluate"])
+@pytest.mark.parametrize("name", ["attacks", "attribution", "evaluators", "power", "rubrics", "surge", "evaluate"])
 def test_every_command_of_a_page_works(name: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = commands(DOCS / f"{name}.md")
     assert found
