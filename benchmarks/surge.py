@@ -6,6 +6,7 @@ python benchmarks/surge.py [--runs 400] [--null-months 1000] [--out FILE]
 import argparse
 import json
 import sys
+from math import isfinite
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ DAYS = [0, 10]
 NULLS = [(rate, judge) for rate in (0.01, 0.02, 0.029, 0.03) for judge in ((0.75, 0.95), (0.6, 0.9))]
 
 
-def gain(judged: float, labels: float, later: float, day: int, runs: int) -> dict[str, float | int]:
+def gain(judged: float, labels: float, later: float, day: int, runs: int) -> dict[str, float | int | None]:
     world = {"rate": 0.02, "rate_later": later, "changes_at": day, "judged_per_day": judged, "labels_per_day": labels}
     surging = months(World(**world, days=day + 45), Rule(0.03, bets=bets_for(labels / judged)), runs, seed=11)
     plain = months(World(**world, days=day + 45, surging=False), Rule(0.03), runs, seed=11)
@@ -30,9 +31,9 @@ def gain(judged: float, labels: float, later: float, day: int, runs: int) -> dic
         "rate": 0.02,
         "rate_later": later,
         "changes_on_day": day,
-        "median_judged": surging.median,
-        "median_judged_plain": plain.median,
-        "ratio": surging.median / plain.median,
+        "median_judged": surging.median if isfinite(surging.median) else None,
+        "median_judged_plain": plain.median if isfinite(plain.median) else None,
+        "ratio": surging.median / plain.median if isfinite(plain.median) else None,
         "runs": runs,
     }
 
@@ -61,7 +62,7 @@ def main() -> None:
         "gains": [gain(*place, later, day, args.runs) for place in PLACES for later in LATER for day in DAYS],
         "nulls": [null(rate, judge, args.null_months) for rate, judge in NULLS],
     }
-    text = json.dumps(found, indent=2).replace("Infinity", "null")
+    text = json.dumps(found, indent=2)
     if args.out:
         args.out.write_text(text + "\n")
     else:

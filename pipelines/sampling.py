@@ -3,7 +3,7 @@
 import bisect
 import hashlib
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import repeat
 
 import xxhash
@@ -106,8 +106,23 @@ def set_rate(
     store: Store, clock: Clock, rate: float, valid_from: Micros | None, intent: str, deployment: str, reason: str
 ) -> Plan:
     """Adds a plan row; from `valid_from`, by default the earliest allowed time. Raises UsageError."""
-    if not 0 <= rate <= 1:
-        raise UsageError(f"sampling rate {rate:g}: must be between 0 and 1")
+    return _add(store, clock, [(intent, deployment, rate)], valid_from, reason)[0]
+
+
+def set_rates(
+    store: Store, clock: Clock, rates: Mapping[str, float], valid_from: Micros | None, reason: str
+) -> list[Plan]:
+    """`set_rate` of several intents at once: all rows from the same time on, or none. Raises UsageError."""
+    return _add(store, clock, [(intent, "", rate) for intent, rate in sorted(rates.items())], valid_from, reason)
+
+
+def _add(
+    store: Store, clock: Clock, wanted: Sequence[tuple[str, str, float]], valid_from: Micros | None, reason: str
+) -> list[Plan]:
+    """Rows of intent, deployment and rate."""
+    for _, _, rate in wanted:
+        if not 0 <= rate <= 1:
+            raise UsageError(f"sampling rate {rate:g}: must be between 0 and 1")
     with store.write() as tx:
         rows.lock(tx, shared=False)
         plans = rows.plans(tx)
@@ -121,4 +136,8 @@ def set_rate(
                 f"--from {domain.iso(start)}: must be at or after {domain.iso(earliest)}, ten minutes after the "
                 "newest event"
             )
-        return rows.add_plan(tx, start, rate, intent, deployment, plans[0].key_fingerprint, reason, clock.now())
+        fingerprint_, now = plans[0].key_fingerprint, clock.now()
+        return [
+            rows.add_plan(tx, start, rate, intent, deployment, fingerprint_, reason, now)
+            for intent, deployment, rate in wanted
+        ]

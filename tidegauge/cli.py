@@ -69,6 +69,7 @@ def parser() -> argparse.ArgumentParser:
         _results,
         _incidents,
         _sampling,
+        _power,
         _review,
         _judge,
         _stops,
@@ -175,6 +176,25 @@ def _sampling(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> N
     change.add_argument("--from", dest="valid_from", metavar="TIME", help="RFC 3339; default: as soon as it may be")
     change.add_argument("--intent", default="", metavar="NAME", help="default: all")
     change.add_argument("--deployment", default="", metavar="ID", help="default: all")
+    plan = inner.add("apply", "the rates of a plan that tidegauge power --json wrote", "sampling", "apply")
+    plan.add_argument("plan", type=Path, metavar="FILE")
+    plan.add_argument("--from", dest="valid_from", metavar="TIME", help="RFC 3339; default: as soon as it may be")
+
+
+def _power(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:
+    power = _json(
+        _Commands(commands, shared).add("power", "how long a rise stays unseen, and what labels buy", "power")
+    )
+    power.add_argument("--intent", metavar="NAME", help="default: all of the store")
+    power.add_argument("--requests-per-day", type=float, metavar="N", help="instead of what the store has seen")
+    power.add_argument("--sampling-rate", type=float, metavar="RATE", help="default: the configuration's")
+    power.add_argument("--labels-per-day", type=float, metavar="N", help="default: the configuration's")
+    power.add_argument("--sensitivity", type=float, metavar="SHARE", help="of the judge; default 0.75")
+    power.add_argument("--specificity", type=float, metavar="SHARE", help="of the judge; default 0.95")
+    power.add_argument("--base-rate", type=float, metavar="SHARE", help="before the rise; default 2/3 of the objective")
+    power.add_argument("--within", type=float, default=2, metavar="DAYS", help="the delay that is wanted; default 2")
+    power.add_argument("--minimum", type=float, default=100, metavar="N", help="samples a day of each intent; 100")
+    power.add_argument("--plot", type=Path, metavar="FILE", help="as PNG, SVG or PDF")
 
 
 def _review(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:

@@ -67,7 +67,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 PAGES = (
     *("attacks", "evaluators", "rubrics", "evaluate"),
     *("judge-health", "canary", "drill", "rollback", "on-call"),
-    *("objectives", "metrics", "attribution"),
+    *("objectives", "metrics", "attribution", "power", "surge"),
 )
 
 

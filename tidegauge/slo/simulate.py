@@ -83,12 +83,14 @@ class Months(NamedTuple):
         return float(np.median(self.judged[~self.early])) if (~self.early).any() else float("inf")
 
 
-def months(world: World, rule: Rule, runs: int, seed: int, *, rates: bool = False) -> Months:
-    """Simulates `runs` months. `rates` keeps what intervals are made of."""
+def months(world: World, rule: Rule, runs: int, seed: int, *, rates: bool = False, until_all: bool = False) -> Months:
+    """Simulates `runs` months. `rates` keeps what intervals are made of; `until_all` ends once all are rolled back."""
     state = _State(world, rule, runs, np.random.default_rng(seed), rates)
-    for hour in range(world.days * HOURS):
-        state.hour(hour)
-    return state.result()
+    hours = 0
+    while hours < world.days * HOURS and not (until_all and np.isfinite(state.judged_at).all()):
+        state.hour(hours)
+        hours += 1
+    return state.result(hours)
 
 
 class _State:
@@ -122,6 +124,8 @@ class _State:
         if hour < self.world.changes_at * HOURS and self.world.rate_later is not None:
             self.items_before = self.items + self._count(hour)
         pi, f = self._policy()
+        if not self._count(hour):
+            return
         counts = self._draw(hour, pi)
         self._evidence(counts, pi, f)
         whole = counts.sum(axis=1)
@@ -165,7 +169,7 @@ class _State:
         chances[:, :, 1:] = pi[:, :, None] * joint
         chances = chances.reshape(self.runs, 1, _CATEGORIES)
         steps = min(n, _STEPS)
-        sizes = np.diff(np.arange(steps + 1) * n // max(steps, 1))
+        sizes = np.diff(np.arange(steps + 1) * n // steps)
         drawn: NDArray[np.int64] = self.rng.multinomial(sizes[None, :], chances / chances.sum(axis=-1, keepdims=True))
         return drawn
 
@@ -199,12 +203,12 @@ class _State:
         by_bin = counts.reshape(self.runs, 2, 3)
         self.sums += np.einsum("rbk,rbkt->rbt", by_bin, _rate_terms(f, pi))
 
-    def result(self) -> Months:
+    def result(self, hours: int) -> Months:
         world = self.world
         early = self.judged_at <= self.items_before if world.rate_later is not None else np.zeros(self.runs, dtype=bool)
         rates = [] if self.sums is None else [[RateSums(*row) for row in run] for run in self.sums]
         judged = np.where(early, np.inf, self.judged_at - self.items_before)
-        return Months(judged, self.asked / world.days, self.surged / (world.days * HOURS), rates, early)
+        return Months(judged, self.asked * HOURS / max(hours, 1), self.surged / max(hours, 1), rates, early)
 
 
 def _rate_terms(f: Floats, pi: Floats) -> Floats:
