@@ -34,6 +34,9 @@ def text(found: Mapping[str, Any]) -> Iterator[str]:
         yield _entry("Next", step)
     yield from ("", "Release")
     yield from _release(found)
+    if found["cause"]:
+        yield from ("", "Cause")
+        yield from _cause(found["cause"])
     yield from ("", "Timeline")
     for event in found["timeline"]:
         yield _event(event)
@@ -56,6 +59,17 @@ def _release(found: Mapping[str, Any]) -> Iterator[str]:
         rows.append((name, *cells, ""))
     for line in show.table(("", "now", "last good", ""), rows).splitlines():
         yield f"  {line}"
+
+
+def _cause(cause: Mapping[str, Any]) -> Iterator[str]:
+    yield fill(cause["said"], _WIDTH, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
+    if cause["since"]:
+        yield f"  since {cause['since']}, between {cause['since_low']} and {cause['since_high']}"
+    for one in cause["concentrated"]:
+        yield (
+            f"  {one['dimension']} {one['value'] or '(none)'}: {show.percent(one['share_of_findings'])} of the findings "
+            f"on {show.percent(one['share_of_traffic'])} of the traffic"
+        )
 
 
 def _traffic(of: Mapping[str, Any] | None, place: str) -> str:

@@ -5,9 +5,10 @@ from typing import Any
 
 import msgspec
 
-from tidegauge.domain import Request, iso
+from tidegauge.domain import HALLUCINATION, Request, iso
 from tidegauge.errors import UsageError
 from tidegauge.service import words
+from tidegauge.service.attribution import attribute
 from tidegauge.service.incidents import incident_rows
 from tidegauge.service.masking import mask
 from tidegauge.service.report import slo_rows
@@ -34,10 +35,18 @@ def explain(tx: Transaction, incident: str) -> dict[str, Any]:
         "done": words.done(row, moves[-1]["why"] if moves else ""),
         "next": words.next_steps(row),
         "changed": _changed(row),
+        "cause": _cause(tx, row),
         "traffic": {name: _traffic(tx, row, name) for name in ("deployment", "last_good")},
         "timeline": [_event(event) for event in events],
         "examples": _examples(tx, row["indicator"], row["evidence"].get("examples", [])),
     }
+
+
+def _cause(tx: Transaction, row: dict[str, Any]) -> dict[str, Any] | None:
+    """What the labelled history says: which part, since when, in which segment. None of a canary, which is compared."""
+    if row["indicator"] != HALLUCINATION:
+        return None
+    return msgspec.to_builtins(attribute(tx, row["intent"], row["deployment"]["id"]))  # type: ignore[no-any-return]
 
 
 def _changed(row: dict[str, Any]) -> list[dict[str, Any]]:
