@@ -2,7 +2,7 @@
 
 import json
 
-from tests.service.world import judge, label, request
+from tests.service.world import decide_all, judge, label, request, table
 from tidegauge.cli import main
 from tidegauge.domain import Deployment
 from tidegauge.service.attribution import attribute
@@ -26,11 +26,11 @@ ALWAYS = dict.fromkeys(TENANTS, 0.03)
 WORSE = dict.fromkeys(TENANTS, 0.2)
 
 
-def release(store: Store, place: int, deployment: Deployment, rates=ALWAYS, weights=(1, 1, 1, 1), count: int = 160):
+def release(store, place, deployment, rates=ALWAYS, weights=(1, 1, 1, 1), count=160, **segments):
     """Three days of one deployment, everything reviewed; every tenant has exactly its rate of bad answers."""
     turn = [name for name, weight in zip(TENANTS, weights, strict=True) for _ in range(weight)]
     requests = [
-        request(1000 * place + n, 72 * place + n * 70 / count, deployment, tenant=turn[n % len(turn)])
+        request(1000 * place + n, 72 * place + n * 70 / count, deployment, tenant=turn[n % len(turn)], **segments)
         for n in range(count)
     ]
     seen, bad = dict.fromkeys(TENANTS, 0.5), []
@@ -100,6 +100,33 @@ def test_a_mix_shift_is_told_from_a_change(store: Store):
     assert told.mix.raw > 2.5 * told.mix.before
     assert told.mix.fixed_mix < 1.5 * told.mix.before
     assert (told.mix.moved[0].dimension, told.mix.moved[0].value) == ("tenant", "dyne")
+
+
+def test_a_breach_that_the_mix_explains_is_a_ticket_and_no_rollback(store: Store):
+    hard = ALWAYS | {"dyne": 0.3}
+    release(store, 0, GOOD, hard, (12, 12, 12, 1), count=400)
+    release(store, 1, BAD, hard, (1, 1, 1, 12), count=400)
+    decisions = decide_all(store)
+    assert any(decision.breach for decision in decisions)
+    assert table(store, "incidents") == []
+    tickets = {row["kind"]: row for row in table(store, "tickets")}
+    assert "The mix of traffic moved towards tenant dyne" in tickets["mix_shift"]["evidence"]
+
+
+def test_a_rise_beside_a_mix_shift_is_rolled_back(store: Store):
+    release(store, 0, GOOD, ALWAYS, (3, 3, 3, 1), count=300)
+    release(store, 1, BAD, WORSE, (1, 1, 1, 7), count=300)
+    assert any(decision.incident for decision in decide_all(store))
+
+
+def test_a_cohort_that_is_the_deployment_is_no_mix(store: Store):
+    release(store, 0, GOOD)
+    release(store, 1, BAD, WORSE, cohort="canary")
+    told = found(store, BAD)
+    assert told.part == "prompt_version"
+    assert not told.mix_only
+    assert told.mix.moved == ()
+    assert any(decision.incident for decision in decide_all(store))
 
 
 def test_no_change_and_no_data_are_said(store: Store):

@@ -24,6 +24,10 @@ _VALUES = 50
 """Values of one dimension that are looked at."""
 
 _BLOCKS_A_DAY = DAY // TEST_BLOCK
+_OVERLAP = 0.2
+"""Traffic that the suspect and the rest must have in common along a dimension. A cohort or an experiment that is the
+deployment itself can tell nothing apart, and is no part of the mix."""
+
 _ABSENT = 0.01
 _COMMON = 0.1
 
@@ -68,6 +72,8 @@ class Record:
     positives: int
     values: dict[str, list[str]]
     """Of each dimension, by row."""
+    mixed: tuple[str, ...]
+    """Dimensions of the strata."""
 
     def history(self) -> History:
         shape = (len(self.releases), int(self.block.max(initial=0)) + 1, int(self.stratum.max(initial=0)) + 1)
@@ -106,7 +112,7 @@ class Record:
         shares = [
             Share(r.dimension, r.value, r.exposure_before / before[r.dimension], r.exposure_after / after[r.dimension])
             for r in rows
-            if before[r.dimension] > 0 and after[r.dimension] > 0
+            if r.dimension in self.mixed and before[r.dimension] > 0 and after[r.dimension] > 0
         ]
         found = [share for share in shares if abs(share.after - share.before) >= least]
         return sorted(found, key=lambda share: -abs(share.after - share.before))
@@ -127,7 +133,7 @@ def read(tx: Transaction, indicator: str, intent: str, suspect: str) -> Record |
     rows = tx.rows("findings_of_intent", intent=intent, indicator=indicator, since=since)
     wanted = {row["deployment"] for row in rows} | {suspect}
     releases = [_release(row) for row in known if row["deployment"] in wanted]
-    return _record(releases, rows) if rows else None
+    return _record(releases, rows, suspect) if rows else None
 
 
 def _release(row: Row) -> Release:
@@ -135,11 +141,13 @@ def _release(row: Row) -> Release:
     return Release(row["deployment"], Deployment(**parts), int(row["first_at"]), int(row["last_at"]))
 
 
-def _record(releases: Sequence[Release], rows: Sequence[Row]) -> Record:
+def _record(releases: Sequence[Release], rows: Sequence[Row], suspect: str) -> Record:
     place = {release.id: n for n, release in enumerate(releases)}
     first = min(row["block"] for row in rows)
     weight = np.array(_weights(rows))
-    joint = [tuple(row[dimension] for dimension in DIMENSIONS) for row in rows]
+    varied = [dimension for dimension in DIMENSIONS if len({row[dimension] for row in rows}) > 1]
+    mixed = tuple(dimension for dimension in varied if _overlap(rows, dimension, suspect) >= _OVERLAP)
+    joint = [tuple(row[dimension] for dimension in mixed) for row in rows]
     items: Counter[tuple[str, ...]] = Counter()
     for names, row in zip(joint, rows, strict=True):
         items[names] += int(row["items"])
@@ -155,8 +163,21 @@ def _record(releases: Sequence[Release], rows: Sequence[Row]) -> Record:
         exposure=np.array([float(row["exposure"]) * returned(row) for row in rows]),
         squares=np.array([float(row["squares"]) for row in rows]) * weight**2,
         positives=sum(int(row["positives"]) for row in rows),
-        values={d: [str(row[d]) for row in rows] for d in DIMENSIONS if len({row[d] for row in rows}) > 1},
+        values={d: [str(row[d]) for row in rows] for d in varied},
+        mixed=mixed,
     )
+
+
+def _overlap(rows: Sequence[Row], dimension: str, suspect: str) -> float:
+    """Share of the traffic along a dimension that the suspect and all others have in common; 1 where it is alone."""
+    own: Counter[str] = Counter()
+    others: Counter[str] = Counter()
+    for row in rows:
+        (own if row["deployment"] == suspect else others)[row[dimension]] += int(row["items"])
+    if not own or not others:
+        return 1.0
+    whole = own.total(), others.total()
+    return sum(min(count / whole[0], others[value] / whole[1]) for value, count in own.items())
 
 
 def _weights(rows: Sequence[Row]) -> list[float]:

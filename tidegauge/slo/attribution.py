@@ -36,6 +36,9 @@ _RELEASE = 0.8
 _SLOPES = np.geomspace(0.5, 12, 16)
 """Drifts that are tried: log of the level at the end over that at the beginning."""
 
+_EXPLAINED = 3
+"""A mix is called the reason of a rise of which it explains at least this part, one third, on the log scale."""
+
 _FACTOR = 1.5
 """How many times more a segment must have risen than the rest, to be named."""
 
@@ -69,7 +72,7 @@ class Explanation:
 
 @dataclass(frozen=True)
 class Findings:
-    """`mix_only`: the finding rate rose, and at a fixed mix of segments nothing changed."""
+    """`mix_only`: the finding rate rose, at a fixed mix of segments nothing changed, and the mix explains the rise."""
 
     changed: bool
     explanations: Sequence[Explanation]
@@ -102,12 +105,19 @@ def attribute(history: History, suspect: int) -> Findings:
         history.exposure.sum(axis=2, keepdims=True),
         history.dispersion,
     )
-    raw = _weighed(flat, suspect) if not changed else []
-    mix_only = bool(raw) and raw[0].gain >= CHANGED and not changed
-    leading = explanations if changed else raw if mix_only else []
-    since = _step(history if changed else flat) if leading else None
-    bad = _side(history, leading[0] if leading else None, suspect, since)
-    return Findings(changed, leading, mix_only, _mix_factor(history, bad), since, bad)
+    if changed:
+        since = _step(history)
+        bad = _side(history, explanations[0], suspect, since)
+        return Findings(True, explanations, False, _mix_factor(history, bad), since, bad)
+    raw = _weighed(flat, suspect)
+    if raw and raw[0].gain >= CHANGED:
+        since = _step(flat)
+        bad = _side(history, raw[0], suspect, since)
+        factor = _mix_factor(history, bad)
+        if factor**_EXPLAINED >= _rise(flat, bad):
+            return Findings(False, raw, True, factor, since, bad)
+    bad = _side(history, None, suspect, None)
+    return Findings(False, [], False, _mix_factor(history, bad), None, bad)
 
 
 def _weighed(history: History, suspect: int) -> list[Explanation]:
@@ -201,6 +211,13 @@ def _side(history: History, best: Explanation | None, suspect: int, since: Step 
     else:
         bad[sorted(best.having) if best and best.having else [suspect]] = True
     return bad
+
+
+def _rise(history: History, bad: NDArray[np.bool_]) -> float:
+    """Findings per item on the bad side over those on the good one."""
+    good = history.found[~bad].sum() / max(float(history.exposure[~bad].sum()), 1e-9)
+    worse = history.found[bad].sum() / max(float(history.exposure[bad].sum()), 1e-9)
+    return float(worse / good) if good > 0 else float("inf")
 
 
 def _mix_factor(history: History, bad: NDArray[np.bool_]) -> float:

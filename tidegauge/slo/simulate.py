@@ -231,11 +231,15 @@ def _log_mean(mixture: Floats) -> Floats:
 
 def _probabilities(f: Floats, shares: Floats, r: Floats) -> Floats:
     """pi = clip(k f, 0.3 r, 1) with the k that spends r over the bins: `policy.solve_k` of many runs at once."""
-    low, high = np.zeros(r.size), 1 / np.maximum(f.min(axis=1), 1e-9)
     floor = (AUDIT_SHARE * r)[:, None]
-    for _ in range(30):
-        middle = (low + high) / 2
-        less = (shares * np.clip(middle[:, None] * f, floor, 1.0)).sum(axis=1) < r
-        low, high = np.where(less, middle, low), np.where(less, high, middle)
-    pi = np.clip(high[:, None] * f, floor, 1.0)
+    f = np.maximum(f, 1e-9)
+    # The mean of pi is linear in k between the points where a bin leaves the floor or reaches 1.
+    points = np.sort(np.concatenate([floor / f, 1 / f], axis=1), axis=1)
+    means = (shares[:, None, :] * np.minimum(np.maximum(points[:, :, None] * f[:, None, :], floor[:, None]), 1)).sum(2)
+    after = np.clip((means < r[:, None]).sum(axis=1), 1, points.shape[1] - 1)[:, None]
+    (low, high), (below, above) = (
+        (np.take_along_axis(table, after - 1, 1), np.take_along_axis(table, after, 1)) for table in (points, means)
+    )
+    k = low + (high - low) * (r[:, None] - below) / np.maximum(above - below, 1e-15)
+    pi = np.minimum(np.maximum(k * f, floor), 1.0)
     return np.where(r[:, None] >= 1, 1.0, pi)
