@@ -66,10 +66,8 @@ def _cause(cause: Mapping[str, Any]) -> Iterator[str]:
     if cause["since"]:
         yield f"  since {cause['since']}, between {cause['since_low']} and {cause['since_high']}"
     for one in cause["concentrated"]:
-        yield (
-            f"  {one['dimension']} {one['value'] or '(none)'}: {show.percent(one['share_of_findings'])} of the findings "
-            f"on {show.percent(one['share_of_traffic'])} of the traffic"
-        )
+        findings, traffic = show.percent(one["share_of_findings"]), show.percent(one["share_of_traffic"])
+        yield f"  {one['dimension']} {one['value'] or '(none)'}: {findings} of the findings on {traffic} of the traffic"
 
 
 def _traffic(of: Mapping[str, Any] | None, place: str) -> str:

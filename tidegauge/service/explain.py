@@ -43,7 +43,7 @@ def explain(tx: Transaction, incident: str) -> dict[str, Any]:
 
 
 def _cause(tx: Transaction, row: dict[str, Any]) -> dict[str, Any] | None:
-    """What the labelled history says: which part, since when, in which segment. None of a canary, which is compared."""
+    """What the labelled history says: which part, since when, in which segment. None of a canary: it was compared."""
     if row["indicator"] != HALLUCINATION:
         return None
     return msgspec.to_builtins(attribute(tx, row["intent"], row["deployment"]["id"]))  # type: ignore[no-any-return]
