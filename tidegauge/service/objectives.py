@@ -5,7 +5,7 @@ from functools import cache
 from typing import Protocol
 
 from tidegauge.domain import Micros, Objective
-from tidegauge.slo import Rule
+from tidegauge.slo import BETS, Rule
 from tidegauge.storage import policies
 from tidegauge.storage.policies import StoredObjective
 from tidegauge.storage.store import Transaction
@@ -26,11 +26,11 @@ def ensure(tx: Transaction, objectives: Sequence[Objective], now: Micros) -> dic
     return {wanted.intent: kept[wanted.indicator, wanted.intent] for wanted in objectives}
 
 
-def rule_of(tested: Tested) -> Rule:
-    return _rule(tested.theta0, tested.alpha, tested.false_positive_rate)
+def rule_of(tested: Tested, bets: int = BETS) -> Rule:
+    return _rule(tested.theta0, tested.alpha, tested.false_positive_rate, bets)
 
 
 @cache
-def _rule(theta0: float, alpha: float, false_positive_rate: float) -> Rule:
+def _rule(theta0: float, alpha: float, false_positive_rate: float, bets: int) -> Rule:
     """The same object for every item, so that its bets are laid out once."""
-    return Rule(theta0=theta0, alpha=alpha, false_positive_rate=false_positive_rate)
+    return Rule(theta0=theta0, alpha=alpha, false_positive_rate=false_positive_rate, bets=bets)

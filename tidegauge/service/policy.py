@@ -5,7 +5,6 @@ One snapshot an hour, of event time or of the clock, whichever moves first; f is
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import msgspec
 
@@ -13,7 +12,6 @@ from tidegauge.domain import DAY, HALLUCINATION, HOUR, TEST_BLOCK, UNSCORED_BIN,
 from tidegauge.service import objectives as stored
 from tidegauge.service import surges
 from tidegauge.service.surges import Surge
-from tidegauge.slo import Rule
 from tidegauge.slo import surge as rules
 from tidegauge.slo.policy import calibrated_within, decayed, labels_per_item, review_probability, solve_k
 from tidegauge.storage import policies
@@ -62,10 +60,6 @@ class Policy(Value, frozen=True, kw_only=True):
         """Of a test that begins under this policy."""
         return rules.bets_for(self.labels_per_item)
 
-    def rule(self, bets: int) -> Rule:
-        """The rule of a test with so many bets."""
-        return _rule(self.theta0, self.alpha, self.false_positive_rate, bets)
-
     def f_of(self, evaluator_hash: str, bin: int) -> float:
         """Calibrated P(hallucinated); the objective itself where nothing is known of the evaluator."""
         known = self.f.get(evaluator_hash)
@@ -73,12 +67,6 @@ class Policy(Value, frozen=True, kw_only=True):
 
     def pi_of(self, evaluator_hash: str, bin: int) -> float:
         return review_probability(self.k, self.f_of(evaluator_hash, bin), self.r)
-
-
-@cache
-def _rule(theta0: float, alpha: float, false_positive_rate: float, bets: int) -> Rule:
-    """The same object for every item, so that its bets are laid out once."""
-    return Rule(theta0=theta0, alpha=alpha, false_positive_rate=false_positive_rate, bets=bets)
 
 
 class _Counts:

@@ -21,6 +21,7 @@ from tidegauge.domain import (
 )
 from tidegauge.service import episodes
 from tidegauge.service import policy as policy_service
+from tidegauge.service.objectives import rule_of
 from tidegauge.service.policy import Policy
 from tidegauge.slo import clip_f, item_terms, rate_terms
 from tidegauge.slo.policy import AUDIT_SHARE
@@ -156,7 +157,7 @@ class _Writer:
         )
         if key is None:
             return
-        terms = item_terms(policy.rule(key.bets), f, pi, reviewed, 0, u=u)
+        terms = item_terms(rule_of(policy, key.bets), f, pi, reviewed, 0, u=u)
         self._additions.add_test(key.test_key, block, terms, 0)
         self._additions.add_rates(
             (key.test_key, event_block, evaluator, verdict.bin),
