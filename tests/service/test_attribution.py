@@ -137,6 +137,21 @@ def test_no_change_and_no_data_are_said(store: Store):
     assert found(store, BAD).said.startswith("No change is shown")
 
 
+def test_labels_that_did_not_come_yet_are_no_absence_of_findings(store: Store):
+    release(store, 0, GOOD)
+    judge(store, [request(5000 + n, 73 + n / 3, BAD, tenant="acme") for n in range(100)])
+    told = found(store, BAD)
+    assert not told.changed
+    release(store, 1, BAD, WORSE)
+    assert found(store, BAD).part == "prompt_version"
+
+
+def test_without_any_label_nothing_is_claimed(store: Store):
+    judge(store, [request(n, n / 3, GOOD if n < 50 else BAD) for n in range(100)])
+    told = found(store, BAD)
+    assert (told.changed, told.part, told.mix.raw) == (False, None, None)
+
+
 def test_the_command(store: Store, capsys):
     release(store, 0, GOOD)
     release(store, 1, BAD, WORSE)

@@ -55,8 +55,8 @@ def test_intervals_cover(rate, labels):
 
 @pytest.mark.faults
 @pytest.mark.parametrize("name", NULLS)
-def test_a_thousand_healthy_months(name):
-    assert false_rollbacks(NULLS[name], RULE, months=2000, seed=201) <= 2
+def test_hundreds_of_healthy_months(name):
+    assert false_rollbacks(NULLS[name], RULE, months=600, seed=201) <= 1
 
 
 @pytest.mark.faults
@@ -69,7 +69,7 @@ def test_the_median_delay(rate, labels, limit):
 @pytest.mark.parametrize("labels", [20, 100, 200])
 @pytest.mark.parametrize("rate", [0.01, 0.02, 0.03, 0.06])
 def test_intervals_miss_at_most_seven_percent(rate, labels):
-    assert misses(World(rate=rate, labels_per_day=labels, days=28), runs=400, seed=203) <= 28
+    assert misses(World(rate=rate, labels_per_day=labels, days=28), runs=200, seed=203) <= 14
 
 
 def surging(runs, seed, **world):
@@ -87,9 +87,9 @@ def test_healthy_months_with_surges_are_left_alone(judge):
     assert not surging(60, 301, rate=0.03, **JUDGES[judge]).rolled_back.any()
 
 
-@pytest.mark.parametrize("labels", [20, 100])
-def test_intervals_cover_with_surges(labels):
-    assert surging_misses(0.02, labels, runs=60, seed=302) <= 8
+@pytest.mark.parametrize(("rate", "labels"), [(0.02, 20), (0.06, 20), (0.02, 100)])
+def test_intervals_cover_with_surges(rate, labels):
+    assert surging_misses(rate, labels, runs=50, seed=302) <= 5
 
 
 @pytest.mark.faults

@@ -72,6 +72,20 @@ def test_an_item_without_a_chance_of_review_has_no_weight():
     assert estimate(with_blind).est == pytest.approx(0.05)
 
 
+def test_labels_of_changing_review_probability_count_as_fewer():
+    def reviewed(pi, labels):
+        known = RateSums()
+        for _ in range(labels):
+            known = known.plus(rate_terms(0.01, pi, True, True, 0))
+        for _ in range(round(labels / pi) - labels):
+            known = known.plus(rate_terms(0.01, pi, False, False, 0))
+        return known
+
+    even = estimate([reviewed(0.1, 100)])
+    uneven = estimate([reviewed(0.5, 80).plus(reviewed(0.025, 20))])
+    assert uneven.hi > 1.5 * even.hi
+
+
 def test_label_noise_is_taken_off():
     plain, corrected = estimate([sums(200, 200, 16)]), estimate([sums(200, 200, 16)], 0.03)
     assert corrected.est == pytest.approx((plain.est - 0.03) / 0.97)

@@ -145,8 +145,14 @@ def _mover_width(parts: Iterable[RateSums], total: float) -> float:
             rate = min(max(part.q / part.inverse_pi, 0.0), 1.0)
         else:
             rate = part.p / part.w if part.w > 0 else 0.0
-        squares += (part.w / total * (wilson_upper(rate, part.returned) - rate)) ** 2
+        squares += (part.w / total * (wilson_upper(rate, _effective(part)) - rate)) ** 2
     return sqrt(squares)
+
+
+def _effective(part: RateSums) -> float:
+    """Kish's effective number of labels, (sum of weights)^2 / sum of squares: fewer than came back where the review
+    probability changed, as in a surge. The weights are f / pi, and f hardly changes within a bin."""
+    return min(part.returned, part.g**2 / part.gg) if part.gg > 0 else part.returned
 
 
 def wilson_upper(rate: float, n: float) -> float:
