@@ -49,8 +49,10 @@ ON CONFLICT (indicator, intent) DO UPDATE SET policy = excluded.policy, at = exc
     deployment = excluded.deployment, since = excluded.since
 
 -- name: surges
-SELECT intent, s, bucket, capacity, log_m, deployment, since FROM snapshots
-WHERE indicator = :indicator ORDER BY intent
+SELECT s.intent, s.s, s.bucket, s.capacity, s.log_m, s.deployment, s.since, o.alpha
+FROM snapshots s JOIN objectives o ON o.objective =
+    (SELECT max(n.objective) FROM objectives n WHERE n.indicator = s.indicator AND n.intent = s.intent)
+WHERE s.indicator = :indicator ORDER BY s.intent
 
 -- name: running_evidence
 SELECT k.intent, k.deployment, k.log_e, k.last_at FROM test_keys k

@@ -73,5 +73,5 @@ def _why(row: Row) -> str:
     return (
         f"{row['s']:g} times the labels since {iso(row['since'])[:16]}Z: the evidence that deployment "
         f"{row['deployment']} misses its objective stands at {exp(min(row['log_m'], 700.0)):.2g} to 1 and decides at "
-        f"1000 to 1; {max(row['bucket'], 0.0):.0f} of {row['capacity']:.0f} extra labels are left"
+        f"{1 / row['alpha']:.0f} to 1; {max(row['bucket'], 0.0):.0f} of {row['capacity']:.0f} extra labels are left"
     )
