@@ -7,11 +7,17 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import settings
 
 from tidegauge.storage.migrations import migrate
 from tidegauge.storage.store import Store
 
 POSTGRESQL = "TIDEGAUGE_TEST_POSTGRESQL_URL"
+
+# In CI a change is judged by the same examples each time; new ones are looked for wherever else the tests run.
+settings.register_profile("ci", derandomize=True)
+if os.environ.get("TIDEGAUGE_CI"):
+    settings.load_profile("ci")
 
 
 @pytest.fixture(autouse=True)
