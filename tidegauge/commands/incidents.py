@@ -33,12 +33,8 @@ def text(row: Mapping[str, Any]) -> str:
         f"{row['id']}  {row['intent']}  {row['state']}{stage}  opened {row['opened_at']}",
         f"  deployment {show.deployment(row['deployment'])}",
         f"  last good  {show.deployment(row['last_good'])}",
+        f"  {words.what(row)}",
     ]
-    evidence = row["evidence"]
-    if "rate" in evidence:
-        lines.append(
-            f"  rate {show.percent(evidence.get('rate'))} {show.interval(evidence.get('low'), evidence.get('high'))}"
-        )
     for delivery in row["deliveries"]:
         said = f"  {delivery['last_status']}" if delivery["last_status"] else ""
         dead = "  dead letter" if delivery["status"] == "failed" else ""
