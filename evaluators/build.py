@@ -66,6 +66,24 @@ def build_cascade(config: Config, services: Services | None = None) -> Cascade:
     return Cascade(offline, judges, guard=Injection(), cache=services.cache, calibration=services.calibration)
 
 
+def build_further(config: Config, services: Services | None = None) -> dict[str, Cascade]:
+    """A cascade of one judge for each further indicator. Raises ConfigError."""
+    services = services or Services()
+    found = {}
+    for indicator, name in config.evaluation.indicators.items():
+        judge = build_judge(config, name, services)
+        for rubric in getattr(judge, "rubrics", ()):
+            if rubric.indicator != indicator:
+                raise ConfigError(
+                    f"evaluation.indicators: {indicator}: the rubric of {name}, {rubric.reference}, "
+                    f"measures {rubric.indicator}"
+                )
+        found[indicator] = Cascade(
+            (), [Step(evaluator=judge)], guard=Injection(), cache=services.cache, indicator=indicator
+        )
+    return found
+
+
 def judge_section(config: Config, name: str) -> JudgeSection:
     """The judge of that name. Raises ConfigError."""
     if name == "judge":

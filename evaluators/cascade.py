@@ -13,6 +13,7 @@ import msgspec
 
 from evaluators.base import Artifact, AskingEvaluator, OfflineEvaluator, Outcome, missing, score_bin, silent
 from tidegauge.domain import (
+    HALLUCINATION,
     UNSCORED_BIN,
     Calibration,
     EvaluationState,
@@ -72,6 +73,7 @@ class Cascade:
         guard: OfflineEvaluator | None = None,
         cache: VerdictCache | None = None,
         calibration: Calibration | None = None,
+        indicator: str = HALLUCINATION,
     ) -> None:
         """`guard` looks at every request first; one that it scores from `GUARDED` on is left to people."""
         self._offline = tuple(offline)
@@ -79,6 +81,7 @@ class Cascade:
         self._guard = guard
         self._cache = cache or _NoCache()
         self.calibration = calibration
+        self.indicator = indicator
 
     @property
     def evaluators(self) -> tuple[OfflineEvaluator, ...]:
@@ -270,6 +273,7 @@ class Cascade:
         scored = state is EvaluationState.JUDGED and score is not None
         return Verdict(
             request_id=request.request_id,
+            indicator=self.indicator,
             state=state,
             scores=scores,
             decided_by=place,

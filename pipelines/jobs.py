@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from evaluators.build import build_cascade
+from evaluators.build import build_cascade, build_further
 from pipelines import sampling
 from tidegauge.config import Config
 from tidegauge.domain import SECOND, Clock, Micros
@@ -112,7 +112,8 @@ class _Job:
         self.stopping = threading.Event()
         migrate(store)
         cascade = build_cascade(config)
-        artifacts.register(store, cascade.artifacts(), clock.now())
+        everybody = (cascade, *build_further(config).values())
+        artifacts.register(store, tuple(one for c in everybody for one in c.artifacts()), clock.now())
         given = os.environ.get("TIDEGAUGE_SAMPLING_KEY")
         key = sampling.prepare(store, clock, config.sampling.rate, given, _log.warning)
         for line in declare_objectives(store, config, clock.now()):

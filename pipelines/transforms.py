@@ -12,7 +12,7 @@ import msgspec
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
-from evaluators.build import build_cascade
+from evaluators.build import build_cascade, build_further
 from evaluators.window import JudgeWindow
 from pipelines import files
 from pipelines.planner import PATIENCE, Planner
@@ -20,7 +20,7 @@ from pipelines.sampling import Sampler
 from pipelines.scan import Scanner
 from tidegauge.alerts.act import act
 from tidegauge.config import Config
-from tidegauge.domain import Clock, Micros, Sample, Verdict
+from tidegauge.domain import HALLUCINATION, Clock, Micros, Sample, Verdict
 from tidegauge.errors import SourceChanged, SourceError, SourceUnfinished
 from tidegauge.prices import Prices
 from tidegauge.service import calibration, gold_runs, interlock, policy, route, tickets
@@ -178,14 +178,18 @@ class Read(StoreDoFn):
 
 
 class Evaluate(StoreDoFn):
-    """sample → verdict, in a window of calls that slides across elements and is drained at the bundle's end."""
+    """sample → its verdicts, in a window of calls that slides across elements and is drained at the bundle's end."""
 
     def setup(self) -> None:
         super().setup()
         config = self.settings.config
         self.shared = StoreServices(self.store, config, self.clock)
-        self.cascade = build_cascade(config, self.shared.services())
+        services = self.shared.services()
+        self.cascade = build_cascade(config, services)
         self.window = JudgeWindow(self.cascade)
+        self.further = {name: JudgeWindow(cascade) for name, cascade in build_further(config, services).items()}
+        self.expected: dict[str, int] = {}
+        self.parts: dict[str, list[Verdict]] = {}
 
     def start_bundle(self) -> None:
         with self.store.read() as tx:
@@ -196,35 +200,59 @@ class Evaluate(StoreDoFn):
             theta0 = self.settings.config.objective("*").theta0
             self.cascade.calibration = calibration.refresh(self.store, everybody, theta0, self.clock.now())
 
-    def process(self, sample: Sample) -> Iterable[Verdict]:
-        self.window.submit(sample.request, everyone=sample.request.request_id.startswith(gold_runs.MARK))
-        return self.window.finished()
+    def process(self, sample: Sample) -> Iterable[tuple[Verdict, ...]]:
+        request = sample.request
+        is_gold = request.request_id.startswith(gold_runs.MARK)
+        config = self.settings.config
+        others = [] if is_gold else [n for n in self.further if config.judged_objective(n, request.intent) is not None]
+        if others:
+            self.expected[request.request_id] = 1 + len(others)
+        self.window.submit(request, everyone=is_gold)
+        for name in others:
+            self.further[name].submit(request)
+        return self._together(self.window.finished(), *(other.finished() for other in self.further.values()))
+
+    def _together(self, *found: list[Verdict]) -> list[tuple[Verdict, ...]]:
+        """Verdicts of all indicators of a sample travel together, its own first."""
+        whole = []
+        for verdict in (one for verdicts in found for one in verdicts):
+            name = verdict.request_id
+            parts = self.parts.setdefault(name, [])
+            parts.append(verdict)
+            if len(parts) == self.expected.get(name, 1):
+                whole.append(tuple(sorted(self.parts.pop(name), key=lambda v: v.indicator != HALLUCINATION)))
+                self.expected.pop(name, None)
+        return whole
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         window = GlobalWindow()
-        for verdict in self.window.drain():
-            yield WindowedValue(verdict, window.max_timestamp(), (window,))
+        drained = (self.window.drain(), *(other.drain() for other in self.further.values()))
+        for verdicts in self._together(*drained):
+            yield WindowedValue(verdicts, window.max_timestamp(), (window,))
 
     def teardown(self) -> None:
-        self.window.close()
+        for window in (self.window, *self.further.values()):
+            window.close()
         self.shared.close()
         super().teardown()
 
 
 class CommitVerdicts(StoreDoFn):
-    """verdict → tests whose evidence changed. Verdict, route, queue row and sums are one transaction."""
+    """verdicts → tests whose evidence changed. Verdict, route, queue row and sums are one transaction."""
 
     def setup(self) -> None:
         super().setup()
         config = self.settings.config
-        self.routing = route.Routing(self.settings.sampling_key, config.objective, config.review.due_hours)
+        self.routing = route.Routing(
+            self.settings.sampling_key, config.objective, config.review.due_hours, config.judged_objective
+        )
 
     def start_bundle(self) -> None:
         self.waiting: list[Verdict] = []
         self.policies: dict[str, Policy] = {}
 
-    def process(self, verdict: Verdict) -> Iterator[str]:
-        self.waiting.append(verdict)
+    def process(self, verdicts: tuple[Verdict, ...]) -> Iterator[str]:
+        self.waiting += verdicts
         if len(self.waiting) >= VERDICTS_A_COMMIT:
             yield from self._flush()
 

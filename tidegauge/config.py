@@ -208,6 +208,8 @@ class EvaluationSection(Section, frozen=True, kw_only=True):
     """The cascade, cheap to dear: names, or names with a rule for when to stop."""
     plugins: tuple[str, ...] = ()
     """The user's own evaluators, as MODULE:NAME; they are known by their names."""
+    indicators: dict[str, str] = {}
+    """The judge of each further indicator, by its name in `judges`; asked where the intent has an objective for it."""
 
     @property
     def steps(self) -> tuple[StepSection, ...]:
@@ -279,6 +281,21 @@ class Config(Section, frozen=True, kw_only=True):
             confirmations=self.review.confirmations,
             false_positive_rate=self.review.false_positive_rate,
             window=slo.window.text,
+        )
+
+    def judged_objective(self, indicator: str, intent: str) -> Objective | None:
+        """The objective of a judged indicator; None where the intent has none, and then nobody is asked."""
+        if indicator == HALLUCINATION:
+            return self.objective(intent)
+        slo = self.slo(indicator, intent) if indicator in self.evaluation.indicators else None
+        if slo is None:
+            return None
+        review = self.review
+        return msgspec.structs.replace(
+            self.as_objective(slo),
+            labels_per_day=review.labels_per_day,
+            confirmations=review.confirmations,
+            false_positive_rate=review.false_positive_rate,
         )
 
     def slo(self, indicator: str, intent: str) -> Slo | None:

@@ -8,6 +8,7 @@ from importlib.metadata import entry_points
 from zoneinfo import available_timezones
 
 from tidegauge.config import Config, JudgeSection, MatchSection
+from tidegauge.openslo import JUDGED
 
 EVALUATORS = ("rules", "overlap", "groundedness", "judge")
 """Names of the shipped evaluators."""
@@ -44,6 +45,7 @@ def broken_rule(config: Config) -> Problem | None:
         _store,
         _sources,
         _evaluators,
+        _indicators,
         _judge,
         _prices,
         _canaries,
@@ -102,6 +104,16 @@ def _evaluators(config: Config) -> Problem | None:
         if not _PLUGIN.match(plugin):
             return ("evaluation", "plugins"), "expected MODULE:NAME, such as my_checks:no_prices"
     return None if names else (key, f"at least one is needed; allowed: {', '.join(allowed)}")
+
+
+def _indicators(config: Config) -> Problem | None:
+    key = ("evaluation", "indicators")
+    for indicator, judge in config.evaluation.indicators.items():
+        if indicator not in JUDGED:
+            return (*key, indicator), f"unknown indicator; allowed: {', '.join(JUDGED)}"
+        if judge not in config.judges:
+            return (*key, indicator), f"there is no judge {judge[:40]!r} in `judges`"
+    return None
 
 
 def _judge(config: Config) -> Problem | None:

@@ -240,8 +240,10 @@ class Label(Value, frozen=True, kw_only=True):
 
     request_id: str
     hallucinated: bool | None
+    """Or, of another indicator, whether the answer is bad in its sense."""
     reviewer: str
     note: str | None = None
+    indicator: str = HALLUCINATION
 
 
 class CaseState(StrEnum):

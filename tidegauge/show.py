@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tidegauge.domain import HALLUCINATION
+
 RIGHT = frozenset(
     {"rate", "interval", "judged", "labelled", "sampled", "seen", "pending", "unscored", "queued", "budget", "burn"}
 )
@@ -48,7 +50,7 @@ def slo_table(rows: Sequence[Mapping[str, Any]]) -> str:
         columns,
         [
             (
-                row["intent"],
+                row["intent"] if row["indicator"] == HALLUCINATION else f"{row['intent']}: {row['indicator']}",
                 deployment(row["deployment"]),
                 percent(row["rate"]),
                 interval(row["low"], row["high"]),

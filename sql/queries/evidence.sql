@@ -119,8 +119,8 @@ FROM cells WHERE block >= :since GROUP BY intent, deployment ORDER BY intent, de
 
 -- name: coverage
 SELECT k.intent, sum(s.items) AS items, sum(CASE WHEN s.bin = :unscored THEN s.items ELSE 0 END) AS unscored
-FROM rate_sums s JOIN test_keys k ON k.test_key = s.test_key WHERE s.block BETWEEN :first AND :last
-GROUP BY k.intent ORDER BY k.intent
+FROM rate_sums s JOIN test_keys k ON k.test_key = s.test_key
+WHERE k.indicator = 'hallucination' AND s.block BETWEEN :first AND :last GROUP BY k.intent ORDER BY k.intent
 
 -- name: settled_cells
 SELECT intent, sum(sampled) AS sampled, sum(final) AS final FROM cells WHERE block BETWEEN :first AND :last

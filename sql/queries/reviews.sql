@@ -13,10 +13,10 @@ VALUES (:request_id, :indicator, :intent, :deployment, :why, :pi, :priority, :ev
 ON CONFLICT (request_id, indicator) DO NOTHING
 
 -- name: open_cases
-SELECT q.request_id, q.intent, q.deployment, q.why, q.pi, q.priority, q.due_at, s.payload
+SELECT q.request_id, q.indicator, q.intent, q.deployment, q.why, q.pi, q.priority, q.due_at, s.payload
 FROM review_queue q JOIN samples s ON s.request_id = q.request_id
-WHERE q.indicator = :indicator AND q.state IN ('queued', 'leased')
-ORDER BY q.priority DESC, q.due_at, q.request_id
+WHERE q.state IN ('queued', 'leased')
+ORDER BY q.priority DESC, q.due_at, q.request_id, q.indicator
 
 -- name: settle_case
 UPDATE review_queue SET state = :state, labelled_at = :labelled_at, leased_by = NULL, leased_until = NULL

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.docs.test_docs import DOCS, blocks
 from tidegauge.config_load import load
-from tidegauge.openslo import NOT_MEASURED, read_text, resolve
+from tidegauge.openslo import JUDGED, read_text, resolve
 from tidegauge.openslo.objectives import COUNTED
 from tidegauge.service.verdict import FEWEST_LABELS, verdict
 from tidegauge.storage.migrations import migrate
@@ -31,7 +31,7 @@ def test_the_documents_shown_are_right(tmp_path: Path) -> None:
 
 def test_every_indicator_is_in_the_table() -> None:
     rows = re.findall(r"^\| (`.*?) \|", (DOCS / "objectives.md").read_text(encoding="utf-8"), re.MULTILINE)
-    assert set(re.findall(r"`(\w+)`", " ".join(rows))) == {"hallucination", *COUNTED, *NOT_MEASURED}
+    assert set(re.findall(r"`(\w+)`", " ".join(rows))) == {"hallucination", *COUNTED, *JUDGED}
 
 
 def test_the_verdict_has_the_shape_that_is_shown(tmp_path: Path) -> None:

@@ -8,11 +8,11 @@ from tidegauge.config import Config
 from tidegauge.config_load import misspelt
 from tidegauge.domain import HALLUCINATION
 from tidegauge.errors import ObjectivesInvalid
-from tidegauge.openslo import NOT_MEASURED
+from tidegauge.openslo import JUDGED
 
 
 def run(context: Context) -> int:
-    from evaluators.build import build_cascade
+    from evaluators.build import build_cascade, build_further
 
     try:
         config = context.config()
@@ -21,6 +21,7 @@ def run(context: Context) -> int:
             note(f"tidegauge: {problem}")
         return error.exit_code
     build_cascade(config)
+    build_further(config)
     for line in describe(config, context.environ.get("TIDEGAUGE_ROLLBACK_WEBHOOK_SECRET") is not None):
         print(line)
     for line in (*warnings(config), *silent_owners(config, context.environ)):
@@ -52,7 +53,8 @@ def describe(config: Config, signed: bool) -> Iterator[str]:
     )
     for slo in config.slos:
         if slo.indicator != HALLUCINATION:
-            note_of = "; no evaluator measures it yet" if slo.indicator in NOT_MEASURED else ""
+            unknown = slo.indicator in JUDGED and slo.indicator not in config.evaluation.indicators
+            note_of = "; no judge measures it: name one under evaluation.indicators" if unknown else ""
             yield f"objective  {slo.indicator} of {slo.intent}: {100 * slo.allowed:g} % in {slo.window.text}{note_of}"
     yield f"review     {config.review.labels_per_day:g} labels a day and intent"
     where = "signed webhook" if signed else "no TIDEGAUGE_ROLLBACK_WEBHOOK_SECRET in the environment"

@@ -3,12 +3,12 @@
 Specification: https://github.com/OpenSLO/OpenSLO.
 """
 
-from tidegauge.openslo.objectives import NOT_MEASURED, Level, Slo, Window, resolve
+from tidegauge.openslo.objectives import JUDGED, Level, Slo, Window, resolve
 from tidegauge.openslo.read import Placed, read_files, read_text
 from tidegauge.openslo.write import documents_of, dump, slug
 
 __all__ = [
-    "NOT_MEASURED",
+    "JUDGED",
     "Level",
     "Placed",
     "Slo",

@@ -28,10 +28,10 @@ from tidegauge.openslo.read import Path_, Placed, shown
 COUNTED = ("fallback_share", "task_success", "error_rate", "latency")
 """Indicators that the rollups count over all requests."""
 
-NOT_MEASURED = ("refusal_rate", "answer_relevance", "factuality", "context_sufficiency")
+JUDGED = ("refusal", "answer_relevance", "context_sufficiency")
 """Indicators that need an evaluator of their own, which is not there yet: shown as unknown."""
 
-INDICATORS = (HALLUCINATION, *COUNTED, *NOT_MEASURED)
+INDICATORS = (HALLUCINATION, *COUNTED, *JUDGED)
 
 RISKS = {"normal": 1.0, "high": 0.03}
 """Highest hallucination rate that an objective of a risk class may allow."""

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from tidegauge.domain import DAY, HALLUCINATION, Micros, iso
-from tidegauge.openslo import NOT_MEASURED, Slo
+from tidegauge.openslo import JUDGED, Slo
 from tidegauge.service import indicators
 from tidegauge.service.budget import Budget, Segment, judged_budget, judged_intents, segment_budgets
 from tidegauge.service.burning import Objectives, exhausted_on, shown_budget, shown_level
@@ -51,7 +51,7 @@ def _counted(tx: Transaction, wanted: Objectives, segments: bool) -> list[Measur
     newest = indicators.newest(tx)
     if newest is None:
         return []
-    slos = [slo for slo in _others(tx, wanted) if slo.indicator not in NOT_MEASURED]
+    slos = [slo for slo in _others(tx, wanted) if slo.indicator not in JUDGED]
     counted = indicators.rollups(tx, slos, newest) if slos else {}
     short = indicators.short_rates(tx, slos, newest) if slos else {}
     found = []
@@ -76,7 +76,7 @@ def budget_rows(tx: Transaction, wanted: Objectives, *, segments: bool = False) 
         rows.append(whole)
         rows += [_segment_row(whole, *part) for part in one.segments]
     newest = indicators.newest(tx)
-    unmeasured = [slo for slo in _others(tx, wanted) if slo.indicator in NOT_MEASURED]
+    unmeasured = [slo for slo in _others(tx, wanted) if slo.indicator in JUDGED]
     return rows + [_unknown(slo, newest or 0) for slo in unmeasured]
 
 
@@ -135,7 +135,7 @@ def _unknown(slo: Slo, as_of: Micros) -> dict[str, Any]:
         "as_of": iso(as_of),
         "burning": [],
         "state": "unknown",
-        "reason": "no evaluator measures it yet",
+        "reason": "budgets of judged indicators other than hallucination are not kept; see tidegauge slo",
     }
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from tidegauge.domain import DAY, HALLUCINATION, HOUR, Micros, Objective, iso
-from tidegauge.openslo import NOT_MEASURED, Slo
+from tidegauge.openslo import JUDGED, Slo
 from tidegauge.service import indicators, objectives, tickets
 from tidegauge.service.budget import Budget, Burning, judged_budget, judged_intents
 from tidegauge.storage import policies
@@ -80,7 +80,7 @@ def _counted(tx: Transaction, wanted: Objectives, now: Micros) -> Moved:
     newest = indicators.newest(tx)
     if newest is None:
         return []
-    slos = [slo for slo in wanted.counted(_intents(tx)) if slo.indicator not in NOT_MEASURED]
+    slos = [slo for slo in wanted.counted(_intents(tx)) if slo.indicator not in JUDGED]
     if not slos:
         return []
     stored = objectives.ensure_all(tx, [wanted.as_objective(slo) for slo in slos], now)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from math import inf, log
 
-from tidegauge.domain import HALLUCINATION, TEST_BLOCK, Incident, Micros, Value
+from tidegauge.domain import TEST_BLOCK, Incident, Micros, Value
 from tidegauge.service import attribution, incidents, interlock, stops, tickets
 from tidegauge.service.rate import Shown, complete_to, shown
 from tidegauge.slo import Rule, log_evidence
@@ -132,7 +132,7 @@ def _note_wish(
         evidence=_counts(seen) | {"objective": terms["theta0"]},
         now=now,
     )
-    tx.run("raise_cases", indicator=HALLUCINATION, test_key=key.test_key, step=_WANTED, why="evidence_wanted")
+    tx.run("raise_cases", indicator=key.indicator, test_key=key.test_key, step=_WANTED, why="evidence_wanted")
     return Escalation(intent=key.intent, deployment=key.deployment) if key.escalated == 0 else None
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from tidegauge.domain import DAY, HALLUCINATION, Micros, short_hash, test_block
+from tidegauge.domain import DAY, Micros, short_hash, test_block
 from tidegauge.service.policy import Policy
 from tidegauge.storage import evidence
 from tidegauge.storage.evidence import TestKey
@@ -54,7 +54,7 @@ def keys_for(tx: Transaction, samples: Sequence[Row], policies: Mapping[str, Pol
 
 def _assign(tx: Transaction, intent: str, deployment: str, rows: Sequence[Row], policy: Policy) -> dict[str, str]:
     cells = tx.rows_in("traffic_of_deployments", "deployments", [deployment], intent=intent)
-    known = tx.rows_in("keys_of", "deployments", [deployment], intent=intent, indicator=HALLUCINATION)
+    known = tx.rows_in("keys_of", "deployments", [deployment], intent=intent, indicator=policy.indicator)
     episode = max((row["episode"] for row in known), default=-1)
     found: dict[str, str] = {}
     waiting = {row["request_id"]: row for row in rows}
@@ -88,8 +88,8 @@ def _make(tx: Transaction, rows: Sequence[Row], policy: Policy, episode: int) ->
     intent, deployment = rows[0]["intent"], rows[0]["deployment"]
     first = min(row["timestamp"] for row in rows)
     key = {
-        "test_key": short_hash(HALLUCINATION, intent, deployment, str(episode)),
-        "indicator": HALLUCINATION,
+        "test_key": short_hash(policy.indicator, intent, deployment, str(episode)),
+        "indicator": policy.indicator,
         "intent": intent,
         "deployment": deployment,
         "episode": episode,

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from tidegauge.domain import HALLUCINATION, Request, iso
+from tidegauge.domain import Request, iso
 from tidegauge.errors import UsageError
 from tidegauge.service import words
 from tidegauge.service.attribution import attribute
@@ -44,9 +44,10 @@ def explain(tx: Transaction, incident: str) -> dict[str, Any]:
 
 def _cause(tx: Transaction, row: dict[str, Any]) -> dict[str, Any] | None:
     """What the labelled history says: which part, since when, in which segment. None of a canary: it was compared."""
-    if row["indicator"] != HALLUCINATION:
+    if row["indicator"].startswith("canary."):
         return None
-    return msgspec.to_builtins(attribute(tx, row["intent"], row["deployment"]["id"]))  # type: ignore[no-any-return]
+    found = attribute(tx, row["intent"], row["deployment"]["id"], row["indicator"])
+    return msgspec.to_builtins(found)  # type: ignore[no-any-return]
 
 
 def _changed(row: dict[str, Any]) -> list[dict[str, Any]]:
@@ -66,7 +67,13 @@ def _traffic(tx: Transaction, row: dict[str, Any], name: str) -> dict[str, Any] 
     place = {"intent": row["intent"], "deployment": row[name]["id"]}
     span = tx.rows("span_of_traffic", **place)[0]
     shown = next(
-        (r for r in slo_rows(tx, {}) if (r["intent"], r["deployment"]["id"]) == (row["intent"], row[name]["id"])), None
+        (
+            r
+            for r in slo_rows(tx, {})
+            if (r["indicator"], r["intent"], r["deployment"]["id"])
+            == (row["indicator"], row["intent"], row[name]["id"])
+        ),
+        None,
     )
     return {
         "first": None if span["first_at"] is None else iso(span["first_at"]),

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from tidegauge.domain import HALLUCINATION, CaseState, Label, Micros
+from tidegauge.domain import CaseState, Label, Micros
 from tidegauge.slo import Rule, label_difference, rate_terms
 from tidegauge.storage import evidence, reviews
 from tidegauge.storage.evidence import Additions
@@ -32,14 +32,16 @@ class LabelReport(msgspec.Struct, kw_only=True):
 
 def apply_labels(tx: Transaction, labels: Sequence[Label], confirmations: int, now: Micros) -> LabelReport:
     """Keeps opinions and moves effective labels; one transaction, whatever the number."""
-    ids = [label.request_id for label in labels]
-    outcomes = reviews.lock_outcomes(tx, ids)
-    opinions = reviews.newest_opinions(tx, ids)
     report = LabelReport()
-    rows = [row for label in labels if (row := _keep(label, outcomes, opinions, report, now))]
-    tx.many("insert_opinion", rows)
-    touched = sorted({str(row["request_id"]) for row in rows if row["counts"]})
-    _settle(tx, [outcomes[name] for name in touched], opinions, confirmations=confirmations, report=report, now=now)
+    for indicator in sorted({label.indicator for label in labels}):
+        mine = [label for label in labels if label.indicator == indicator]
+        ids = [label.request_id for label in mine]
+        outcomes = reviews.lock_outcomes(tx, ids, indicator)
+        opinions = reviews.newest_opinions(tx, ids, indicator)
+        rows = [row for label in mine if (row := _keep(label, outcomes, opinions, report, now))]
+        tx.many("insert_opinion", rows)
+        touched = [outcomes[name] for name in sorted({str(row["request_id"]) for row in rows if row["counts"]})]
+        _settle(tx, indicator, touched, opinions, confirmations=confirmations, report=report, now=now)
     return report
 
 
@@ -85,7 +87,7 @@ def _keep(
         report.volunteered += 1
     return {
         "request_id": label.request_id,
-        "indicator": HALLUCINATION,
+        "indicator": label.indicator,
         "reviewer": label.reviewer,
         "sequence": sequence,
         "value": value,
@@ -97,6 +99,7 @@ def _keep(
 
 def _settle(
     tx: Transaction,
+    indicator: str,
     outcomes: Sequence[Outcome],
     opinions: Mapping[str, Mapping[str, Opinion]],
     *,
@@ -110,7 +113,7 @@ def _settle(
     for old in outcomes:
         said = opinions[old.request_id].values()
         y, returned, state = effective([opinion.value for opinion in said], confirmations)
-        name = {"request_id": old.request_id, "indicator": HALLUCINATION}
+        name = {"request_id": old.request_id, "indicator": indicator}
         cases.append({**name, "state": state.value, "labelled_at": now if returned else None})
         if (y, returned) == (old.y, bool(old.returned)):
             continue
@@ -121,8 +124,9 @@ def _settle(
             _add_difference(additions, rules[old.test_key], old, y, returned)
     tx.many("settle_outcome", moved)
     tx.many("settle_case", cases)
-    report.test_keys = additions.write(tx)
-    evidence.lock_keys(tx, report.test_keys, step=1)
+    moved_keys = additions.write(tx)
+    evidence.lock_keys(tx, moved_keys, step=1)
+    report.test_keys |= moved_keys
 
 
 def _rules(tx: Transaction, outcomes: Sequence[Outcome]) -> dict[str, Rule]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from tidegauge.domain import DAY, HALLUCINATION, HOUR, TEST_BLOCK, UNSCORED_BIN, Micros, Objective, Value, short_hash
+from tidegauge.domain import DAY, HOUR, TEST_BLOCK, UNSCORED_BIN, Micros, Objective, Value, short_hash
 from tidegauge.service import objectives as stored
 from tidegauge.service import surges
 from tidegauge.service.surges import Surge
@@ -99,10 +99,15 @@ class _Counts:
 
 
 def refresh(tx: Transaction, objectives: Sequence[Objective], now: Micros) -> dict[str, Policy]:
-    """The policy in force for each objective's intent. A snapshot that is not an hour old yet is used as it is."""
+    """The policy in force for each objective's intent, all of one indicator.
+
+    A snapshot that is not an hour old yet is used as it is.
+    """
+    if not objectives:
+        return {}
+    indicator = objectives[0].indicator
     kept = stored.ensure(tx, objectives, now)
-    intents = [wanted.intent for wanted in objectives]
-    before = _earlier(tx, intents)
+    before = _earlier(tx, indicator, [wanted.intent for wanted in objectives])
     traffic: dict[str, list[Row]] = {}
     for row in policies.traffic(tx):
         traffic.setdefault(row["intent"], []).append(row)
@@ -125,8 +130,8 @@ class _Earlier(Value, frozen=True):
     made_at: Micros
 
 
-def _earlier(tx: Transaction, intents: Sequence[str]) -> dict[str, _Earlier]:
-    rows = policies.snapshots(tx, HALLUCINATION, intents)
+def _earlier(tx: Transaction, indicator: str, intents: Sequence[str]) -> dict[str, _Earlier]:
+    rows = policies.snapshots(tx, indicator, intents)
     return {name: _Earlier(_decode(row["body"]), row["made_at"]) for name, row in rows.items()}
 
 
@@ -172,9 +177,10 @@ class _Due:
 def _renewed(tx: Transaction, due: Sequence[_Due], newest: int, now: Micros) -> dict[str, Policy]:
     if not due:
         return {}
-    labels = policies.label_counts(tx, HALLUCINATION, newest - MEMORY_BLOCKS)
+    indicator = due[0].objective.indicator
+    labels = policies.label_counts(tx, indicator, newest - MEMORY_BLOCKS)
     everywhere = _Counts(labels, newest)
-    evidence = policies.running_evidence(tx, HALLUCINATION, [one.objective.intent for one in due])
+    evidence = policies.running_evidence(tx, indicator, [one.objective.intent for one in due])
     found = {}
     for one in due:
         intent = one.objective.intent

@@ -1,6 +1,6 @@
 """What `tidegauge slo` shows: one row per intent and deployment."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tidegauge.domain import HALLUCINATION, TEST_BLOCK, SloState, iso
@@ -32,9 +32,8 @@ def slo_rows(
     `objectives` gives theta0 for intents of which no objective was stored yet; "*" is its default. `slo_of` gives the
     window of the budget, else it is 28 days. `only` names the one intent that is wanted.
     """
-    newest: dict[Place, TestKey] = {
-        (key.intent, key.deployment): key for key in evidence.keys(tx) if only in (None, key.intent)
-    }
+    keys = [key for key in evidence.keys(tx) if only in (None, key.intent)]
+    newest: dict[Place, TestKey] = {(k.intent, k.deployment): k for k in keys if k.indicator == HALLUCINATION}
     traffic = [row for row in tx.rows("traffic_of_cells", since=0) if only in (None, row["intent"])]
     stored = policies.objectives_in_force(tx)
     seen = {place: _shown(tx, key, stored) for place, key in newest.items()}
@@ -54,6 +53,29 @@ def slo_rows(
                 **budgets.get(row["intent"], _NO_BUDGET),
                 "segments": segments.get(place, []),
                 "state": _state(newest.get(place), seen.get(place), objective, breached).value,
+            }
+        )
+    return rows + _further(tx, [key for key in keys if key.indicator != HALLUCINATION], stored, breached)
+
+
+def _further(
+    tx: Transaction, keys: Sequence[TestKey], stored: Mapping[Place, StoredObjective], breached: set[str]
+) -> list[dict[str, Any]]:
+    """Rows of other judged indicators: the newest episode of each deployment. Their budgets are not kept."""
+    newest = {(key.indicator, key.intent, key.deployment): key for key in keys}
+    known = evidence.deployments(tx, sorted({key.deployment for key in keys}))
+    rows = []
+    for key in newest.values():
+        objective, seen = stored[key.indicator, key.intent], _shown(tx, key, stored)
+        row = _row({"intent": key.intent, "last_at": key.last_at}, key, seen, objective.theta0)
+        rows.append(
+            row
+            | {
+                "indicator": key.indicator,
+                "deployment": deployment_fields(key.deployment, known),
+                **_NO_BUDGET,
+                "segments": [],
+                "state": _state(key, seen, objective, breached).value,
             }
         )
     return rows

@@ -38,6 +38,7 @@ def export_cases(tx: Transaction) -> Iterator[dict[str, Any]]:
         request = _decode_request(bytes(row["payload"]))
         yield {
             "request_id": row["request_id"],
+            "indicator": row["indicator"],
             "intent": row["intent"],
             "deployment": row["deployment"],
             "why": row["why"],

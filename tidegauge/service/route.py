@@ -8,9 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import msgspec
+
 from evaluators.cascade import INJECTION
 from tidegauge.domain import (
     DAY,
+    HALLUCINATION,
     HOUR,
     TESTED_TIERS,
     EvaluationState,
@@ -48,6 +51,8 @@ class Routing:
     key: bytes
     objective_of: Callable[[str], Objective]
     due_hours: float = 48.0
+    further: Callable[[str, str], Objective | None] = lambda indicator, intent: None
+    """The objective of a further indicator for an intent."""
 
 
 class Routed(NamedTuple):
@@ -62,24 +67,38 @@ def commit_verdicts(
 ) -> Routed:
     """Writes verdicts, outcomes, sums and review cases of samples that are still pending.
 
-    `policies` are those read at the start of the tick, by intent; one that is missing is made here.
+    `policies` are those read at the start of the tick, by intent; one that is missing is made here. Verdicts of further
+    indicators become final with the sample's own one; while one of them is pending the sample is.
     """
-    final = verdicts.commit_verdicts(tx, found, now)
-    by_id: dict[str, Verdict] = {}
+    held = {v.request_id for v in found if v.state is EvaluationState.PENDING}
+    final = verdicts.commit_verdicts(tx, [_held(v) if v.request_id in held else v for v in found], now)
+    by_id: dict[str, dict[str, Verdict]] = {}
     for verdict in found:
-        if verdict.state is not EvaluationState.PENDING:
-            by_id.setdefault(verdict.request_id, verdict)
+        by_id.setdefault(verdict.indicator, {}).setdefault(verdict.request_id, verdict)
     samples = sorted(
         tx.rows_in("samples_to_freeze", "ids", sorted(final)), key=lambda row: (row["timestamp"], row["request_id"])
     )
-    if not samples:
-        return Routed(final, set())
-    known = _policies(tx, samples, policies, routing, now)
-    keys = episodes.keys_for(tx, _tested(tx, samples), known)
-    writer = _Writer(tx, routing, keys, samples, now)
-    for sample in samples:
-        writer.freeze(sample, by_id[sample["request_id"]], known[sample["intent"]])
-    return Routed(final, writer.write())
+    test_keys: set[str] = set()
+    for indicator in sorted(by_id):
+        said = by_id[indicator]
+        judged = [sample for sample in samples if sample["request_id"] in said]
+        if judged:
+            known = _policies(tx, judged, policies if indicator == HALLUCINATION else {}, routing, now, indicator)
+            keys = episodes.keys_for(tx, _tested(tx, judged), known)
+            writer = _Writer(tx, routing, keys, judged, now, indicator)
+            for sample in judged:
+                writer.freeze(sample, said[sample["request_id"]], known[sample["intent"]])
+            test_keys |= writer.write()
+    return Routed(final, test_keys)
+
+
+def _held(verdict: Verdict) -> Verdict:
+    """A verdict whose sample waits for another one."""
+    if verdict.state is EvaluationState.PENDING:
+        return verdict
+    return msgspec.structs.replace(
+        verdict, state=EvaluationState.PENDING, reason="pending: another indicator's judge could not be asked"
+    )
 
 
 def chosen(key: bytes, request_id: str, pi: float) -> bool:
@@ -90,12 +109,21 @@ def chosen(key: bytes, request_id: str, pi: float) -> bool:
 
 
 def _policies(
-    tx: Transaction, samples: Sequence[Row], policies: Mapping[str, Policy], routing: Routing, now: Micros
+    tx: Transaction,
+    samples: Sequence[Row],
+    policies: Mapping[str, Policy],
+    routing: Routing,
+    now: Micros,
+    indicator: str,
 ) -> dict[str, Policy]:
     missing = sorted({row["intent"] for row in samples} - policies.keys())
     if not missing:
         return dict(policies)
-    return {**policies, **policy_service.refresh(tx, [routing.objective_of(intent) for intent in missing], now)}
+    if indicator == HALLUCINATION:
+        wanted = [routing.objective_of(intent) for intent in missing]
+    else:
+        wanted = [objective for intent in missing if (objective := routing.further(indicator, intent)) is not None]
+    return {**policies, **policy_service.refresh(tx, wanted, now)}
 
 
 def _tested(tx: Transaction, samples: Sequence[Row]) -> list[Row]:
@@ -116,12 +144,19 @@ class _Writer:
     """Gathers the rows of one batch and writes them in a few statements."""
 
     def __init__(
-        self, tx: Transaction, routing: Routing, keys: Mapping[str, TestKey], samples: Sequence[Row], now: Micros
+        self,
+        tx: Transaction,
+        routing: Routing,
+        keys: Mapping[str, TestKey],
+        samples: Sequence[Row],
+        now: Micros,
+        indicator: str,
     ) -> None:
         self._tx, self._routing, self._keys, self._now = tx, routing, keys, now
         first_day = min(row["timestamp"] for row in samples) // DAY
-        self._queued = reviews.queued_by_day(tx, [row["intent"] for row in samples], first_day)
-        self._suspicious = reviews.queued_by_day(tx, [row["intent"] for row in samples], first_day, why=INJECTION)
+        intents = [row["intent"] for row in samples]
+        self._queued = reviews.queued_by_day(tx, intents, first_day, indicator)
+        self._suspicious = reviews.queued_by_day(tx, intents, first_day, indicator, why=INJECTION)
         self._distrusted = interlock.distrusted(tx)
         self._additions = Additions()
         self._outcomes: list[Row] = []

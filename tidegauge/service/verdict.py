@@ -32,7 +32,8 @@ def verdict(tx: Transaction, slo_of: SloOf, intent: str, deployment: str | None 
     ]
     if not rows or deployment is None:
         return _unseen(tx, intent, deployment)
-    (row,) = rows
+    # Whatever is proven to be bad fails it; else hallucinations speak for it.
+    row = min(rows, key=lambda r: (r["state"] != SloState.BREACH, r["indicator"] != HALLUCINATION))
     phase, reason = _phase(row)
     names = ("indicator", "intent", "deployment", "objective", "rate", "low", "high", "judged", "labelled", "log_e")
     proven = phase == "failed" or (phase == "successful" and row["high"] <= row["objective"])

@@ -6,6 +6,7 @@ from math import exp, floor, log10
 from typing import Any
 
 from tidegauge import show
+from tidegauge.domain import HALLUCINATION
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\s]+")
 _LONGEST = 120
@@ -25,8 +26,9 @@ def what(row: Mapping[str, Any]) -> str:
     if "canary" in found:
         return f"canary {plain(found['canary'])} is worse than its control: {'; '.join(_worse(found))}"
     rate = show.percent(found.get("rate"))
+    bad = "hallucinated" if row["indicator"] == HALLUCINATION else f"bad by {row['indicator']}"
     return (
-        f"{plain(row['intent'])}: {rate} of the answers are hallucinated "
+        f"{plain(row['intent'])}: {rate} of the answers are {bad} "
         f"{show.interval(found.get('low'), found.get('high'))}, the objective is {show.percent(found.get('theta0'))}"
     )
 

@@ -63,7 +63,7 @@ def queue(tx: Transaction, cases: Sequence[Row]) -> None:
     tx.many("insert_review_case", sorted(cases, key=lambda case: str(case["request_id"])))
 
 
-def open_cases(tx: Transaction, indicator: str = HALLUCINATION) -> Iterator[dict[str, Any]]:
-    """Cases that wait for a label, most urgent first, with the sample's payload."""
-    for row in tx.stream("open_cases", indicator=indicator):
+def open_cases(tx: Transaction) -> Iterator[dict[str, Any]]:
+    """Cases of all indicators that wait for a label, most urgent first, with the sample's payload."""
+    for row in tx.stream("open_cases"):
         yield dict(row)

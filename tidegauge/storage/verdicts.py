@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from tidegauge.domain import TESTED_TIERS, EvaluationState, Micros, Score, Usage, Verdict, test_block
+from tidegauge.domain import HALLUCINATION, TESTED_TIERS, EvaluationState, Micros, Score, Usage, Verdict, test_block
 from tidegauge.storage.store import Transaction
 
 _encode = msgspec.json.encode
@@ -17,11 +17,17 @@ def commit_verdicts(tx: Transaction, verdicts: Sequence[Verdict], now: Micros) -
     A pending verdict gives its sample back, to be tried again by a later sweep.
     """
     first: dict[str, Verdict] = {}
+    further: list[Verdict] = []
+    released: set[str] = set()
     for verdict in sorted(verdicts, key=lambda v: v.request_id):
         if verdict.state is EvaluationState.PENDING:
-            tx.run("release_samples_of", request_id=verdict.request_id, reason=verdict.reason)
-        else:
+            if verdict.request_id not in released:
+                tx.run("release_samples_of", request_id=verdict.request_id, reason=verdict.reason)
+            released.add(verdict.request_id)
+        elif verdict.indicator == HALLUCINATION:
             first.setdefault(verdict.request_id, verdict)
+        else:
+            further.append(verdict)
     won = tx.rows_in("finish_samples", "ids", list(first))
     final = [first[row["request_id"]] for row in won]
     tx.many(
@@ -44,7 +50,9 @@ def commit_verdicts(tx: Transaction, verdicts: Sequence[Verdict], now: Micros) -
             for cell, n in sorted(cells.items())
         ],
     )
-    tx.many("insert_verdict", [row for verdict in final for row in _rows(verdict, now)])
+    won_ids = {verdict.request_id for verdict in final}
+    kept = [*final, *(verdict for verdict in further if verdict.request_id in won_ids)]
+    tx.many("insert_verdict", [row for verdict in kept for row in _rows(verdict, now)])
     return [verdict.request_id for verdict in final]
 
 
