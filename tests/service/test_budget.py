@@ -100,6 +100,13 @@ def test_a_burning_budget_is_a_ticket_and_never_an_incident(store: Store):
     assert table(store, "incidents") == []
 
 
+def test_a_burn_ticket_goes_to_the_notification_target_of_its_policy(store: Store):
+    fill(store, 0, 200, 40, 0)
+    slo = Slo(name="refunds", intent="refunds", allowed=0.03, owner="payments", notify=("on-call", "others"))
+    check(store, wanted(Config(slos=(slo,))), NOW)
+    assert {t["owner"] for t in table(store, "tickets")} == {"on-call"}
+
+
 def test_a_ticket_closes_when_nothing_burns_any_more(store: Store):
     fill(store, 0, 200, 40, 0)
     check(store, wanted(), NOW)

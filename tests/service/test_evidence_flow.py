@@ -130,6 +130,27 @@ def test_a_gap_of_a_day_starts_a_new_test(store: Store):
     assert len(table(store, "test_keys")) == 2
 
 
+def test_a_renamed_split_or_merged_intent_starts_tests_of_its_own(store: Store):
+    old = month(6, every=1)
+    judge(store, old)
+    label(store, old[:2], True)
+    before = list(table(store, "test_sums"))
+    halves = [request(100 + n, 6 + n, intent=f"refunds.{'ab'[n % 2]}") for n in range(6)]  # split
+    judge(store, halves)
+    judge(store, [request(200 + n, 13 + n, intent="refunds") for n in range(3)])  # and merged again
+    keys = {k["intent"]: (k["episode"], k["first_at"]) for k in table(store, "test_keys")}
+    assert {intent: episode for intent, (episode, _) in keys.items()} == {"refunds": 0, "refunds.a": 0, "refunds.b": 0}
+    assert keys["refunds.b"][1] > keys["refunds.a"][1] > keys["refunds"][1]
+    kept = {(row["test_key"], row["block"]): row for row in table(store, "test_sums")}
+    assert all(kept[row["test_key"], row["block"]]["positives"] >= row["positives"] for row in before)
+    label(store, old[2:4], True)  # a late label still moves the test that its item was in
+    positives = {row["test_key"]: 0 for row in table(store, "test_sums")}
+    for row in table(store, "test_sums"):
+        positives[row["test_key"]] += row["positives"]
+    assert sorted(positives.values()) == [0, 0, 4]
+    check_sums(store)
+
+
 def test_a_changed_objective_starts_a_new_test(store: Store):
     judge(store, month(5, every=1))
     judge(store, month(5, start=100, first=5, every=1), theta0=0.05)

@@ -48,8 +48,11 @@ def _keep(store: Store, wanted: Objectives, judged: Moved, now: Micros) -> list[
         owners = {place: objective.owner for place, objective in policies.objectives_in_force(tx).items()}
         for budget, seen in moved:
             tx.run("keep_budget_day", **_day(budget, seen))
+            place = (budget.indicator, budget.intent)
+            slo = wanted.slo_of(*place)
+            told = slo.notify[0] if slo is not None and slo.notify else owners.get(place, "platform")
             for level in budget.burning:
-                _ticket(tx, budget, level, owners.get((budget.indicator, budget.intent), "platform"), now)
+                _ticket(tx, budget, level, told, now)
     return [budget for budget, _ in moved]
 
 
