@@ -11,7 +11,7 @@ from tests.support.ingest import Now
 from tidegauge.alerts.act import act
 from tidegauge.config import Config, RollbackSection, WebhookSection
 from tidegauge.domain import Deployment
-from tidegauge.service import incidents, tickets
+from tidegauge.service import incidents, stops, tickets
 from tidegauge.storage.store import Store
 from tidegauge.testing.receiver import WebhookReceiver
 
@@ -66,6 +66,22 @@ def test_a_deployment_that_returns_after_a_verified_rollback_is_tested_anew(
     assert second not in (None, first)
     episodes = [row["episode"] for row in table(store, "test_keys") if row["deployment"] == NEW.id]
     assert sorted(episodes) == [0, 1]
+
+
+def test_a_stopped_intent_sends_nothing_until_the_stop_is_lifted(store: Store, receiver: WebhookReceiver) -> None:
+    incident, now = breach(store), clock(13)
+    with store.write() as tx:
+        stops.stop(tx, "refunds", "ann", "the log lacks a region", None, now.now())
+    run(store, receiver, now)
+    now.time = at(13 + 2)
+    run(store, receiver, now)
+    assert stages(store, incident) == ["proposed", "approved"]
+    assert receiver.deliveries == []
+    with store.write() as tx:
+        stops.lift(tx, "refunds", "ann", now.now())
+    run(store, receiver, now)
+    assert stages(store, incident) == SENT
+    assert len(receiver.deliveries) == 1
 
 
 def test_a_rollback_that_does_not_help_fails_and_somebody_is_told(store: Store, receiver: WebhookReceiver) -> None:

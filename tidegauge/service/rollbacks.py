@@ -6,7 +6,7 @@ from typing import NamedTuple
 from tidegauge import show
 from tidegauge.config import RollbackSection
 from tidegauge.domain import DAY, HOUR, SECOND, DeliveryState, Incident, IncidentState, Micros, Stage
-from tidegauge.service import incidents, tickets
+from tidegauge.service import incidents, stops, tickets
 from tidegauge.service.protocol import TIDEGAUGE, move, note
 from tidegauge.service.rate import shown
 from tidegauge.storage import evidence
@@ -97,6 +97,8 @@ def _in(tx: Transaction, *stages: Stage) -> list[Row]:
 
 
 def _must_wait(tx: Transaction, row: Row, terms: RollbackSection, now: Micros) -> bool:
+    if stops.is_stopped(stops.stopped(tx, now), row["intent"]):
+        return True
     cool_down = round(terms.cool_down_hours * HOUR)
     others = [e for e in tx.rows("sent_since", since=now - max(DAY, cool_down)) if e["incident"] != row["incident"]]
     if sum(e["at"] > now - DAY for e in others) >= terms.most_per_day:
@@ -173,7 +175,10 @@ def fail(tx: Transaction, row: Row, why: str, now: Micros) -> None:
 
 def check(tx: Transaction, terms: RollbackSection, now: Micros) -> None:
     """Ends what waited too long, and looks whether what was sent helped."""
+    stopped = stops.stopped(tx, now)
     for row in _in(tx, Stage.PROPOSED, Stage.APPROVED):
+        if stops.is_stopped(stopped, row["intent"]):
+            continue
         waits = row["delivery"] in (DeliveryState.HELD, DeliveryState.DUE)
         if waits and now - row["stage_at"] > terms.approval_hours * HOUR:
             hold = "not approved" if row["stage"] == Stage.PROPOSED else "approved, but its turn did not come"
