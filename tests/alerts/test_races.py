@@ -2,20 +2,19 @@
 
 import importlib.resources
 import json
-import os
 import random
 import signal
 import threading
 from functools import partial
 
 import pytest
-import sqlalchemy as sa
 
 from tests.alerts.test_delivery import put
 from tests.alerts.test_notices import Chat, owned
 from tests.alerts.world import KEY, breach, clock, stages
 from tests.jobs.test_replay import in_child
 from tests.service.world import table
+from tests.support.kill import die_at
 from tidegauge.alerts.act import act
 from tidegauge.alerts.event import rollback_body
 from tidegauge.config import RollbackSection
@@ -47,16 +46,7 @@ def test_of_two_processes_one_gets_the_turn(store: Store) -> None:
 
 
 def act_and_die(url: str, hook: str, now: int, statement: int) -> None:
-    left = statement
-
-    def count(*_: object) -> None:
-        nonlocal left
-        left -= 1
-        if left <= 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    sa.event.listen(sa.Engine, "before_cursor_execute", count)
-    sa.event.listen(sa.Engine, "commit", count)
+    die_at(statement)
     at = clock(0)
     at.time = now
     act(Store(url), owned(hook), at)

@@ -1,18 +1,17 @@
 """kill -9 while deciding and delivering: one incident, one webhook-id, delivered at least once."""
 
 import json
-import os
 import random
 import signal
 from functools import partial
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
 from pipelines import jobs
 from tests.jobs.test_replay import in_child
 from tests.support.ingest import Now
+from tests.support.kill import die_at
 from tidegauge.alerts.act import act
 from tidegauge.config import Config, ReviewSection, RollbackSection, SamplingSection, StoreSection, WebhookSection
 from tidegauge.demo.log import START, SupportAssistant
@@ -46,16 +45,7 @@ def labelled_store(url: str, folder: Path) -> None:
 
 
 def act_and_die(url: str, hook: str, now: int, statement: int) -> None:
-    left = statement
-
-    def count(*_: object) -> None:
-        nonlocal left
-        left -= 1
-        if left <= 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    sa.event.listen(sa.Engine, "before_cursor_execute", count)
-    sa.event.listen(sa.Engine, "commit", count)
+    die_at(statement)
     decide_and_deliver(url, hook, now)
 
 

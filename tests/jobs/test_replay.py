@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import replay
+from tests.support.kill import die_at
 from tests.support.replay import compose, conserved, digest, dump_of, run_job
 
 SMALL, LARGE = 3_000, 60_000
@@ -114,17 +115,7 @@ def run_with_real_clock(url: str, source: str) -> None:
 
 def run_and_die(url: str, source: str, statement: int) -> None:
     """The job, killed with SIGKILL when it is about to send its n-th statement."""
-    import sqlalchemy as sa
-
-    left = statement
-
-    def count(*_: object) -> None:
-        nonlocal left
-        left -= 1
-        if left <= 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    sa.event.listen(sa.Engine, "before_cursor_execute", count)
+    die_at(statement, commits=False)
     run_with_real_clock(url, source)
 
 
