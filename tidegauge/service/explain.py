@@ -27,6 +27,7 @@ def explain(tx: Transaction, incident: str) -> dict[str, Any]:
         raise UsageError(f"incident {incident}: there is none of this id; see `tidegauge incidents`")
     events = tx.rows("incident_history", incident=incident)
     moves = [event for event in events if event["to_stage"]]
+    rates = [r for r in slo_rows(tx, {}, only=row["intent"]) if r["indicator"] == row["indicator"]]
     return {
         "incident": row,
         "what": words.what(row),
@@ -36,7 +37,7 @@ def explain(tx: Transaction, incident: str) -> dict[str, Any]:
         "next": words.next_steps(row),
         "changed": _changed(row),
         "cause": _cause(tx, row),
-        "traffic": {name: _traffic(tx, row, name) for name in ("deployment", "last_good")},
+        "traffic": {name: _traffic(tx, row, name, rates) for name in ("deployment", "last_good")},
         "timeline": [_event(event) for event in events],
         "examples": _examples(tx, row["indicator"], row["evidence"].get("examples", [])),
     }
@@ -60,21 +61,13 @@ def _changed(row: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _traffic(tx: Transaction, row: dict[str, Any], name: str) -> dict[str, Any] | None:
-    """Since when a deployment answers the intent, until when so far, and at which rate of hallucinations."""
+def _traffic(tx: Transaction, row: dict[str, Any], name: str, rates: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """Since when a deployment answers the intent, until when so far, and at which of the intent's `rates`."""
     if row[name] is None:
         return None
     place = {"intent": row["intent"], "deployment": row[name]["id"]}
     span = tx.rows("span_of_traffic", **place)[0]
-    shown = next(
-        (
-            r
-            for r in slo_rows(tx, {})
-            if (r["indicator"], r["intent"], r["deployment"]["id"])
-            == (row["indicator"], row["intent"], row[name]["id"])
-        ),
-        None,
-    )
+    shown = next((r for r in rates if r["deployment"]["id"] == row[name]["id"]), None)
     return {
         "first": None if span["first_at"] is None else iso(span["first_at"]),
         "last": None if span["last_at"] is None else iso(span["last_at"]),
