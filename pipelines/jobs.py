@@ -15,7 +15,7 @@ import msgspec
 
 from evaluators.build import build_cascade, build_further
 from pipelines import sampling
-from tidegauge.config import Config
+from tidegauge.config import Config, SourceSection
 from tidegauge.domain import SECOND, Clock, Micros
 from tidegauge.errors import UsageError
 from tidegauge.service import artifacts, objectives
@@ -80,7 +80,7 @@ def run(
     `logs` replaces the configured sources. With `every`, in seconds, it looks again until SIGTERM or SIGINT, which let
     the bundle in work finish. Several runs on one store share the work. Raises TidegaugeError.
     """
-    sources = tuple(logs) if logs else tuple(source.files for source in config.sources)
+    sources = tuple(SourceSection(files=log) for log in logs) if logs else config.sources
     if not sources:
         raise UsageError("no sources: name them in tidegauge.yaml under `sources`, or give --log GLOB")
     job = _Job(config, store, clock, sources, final, progress)
@@ -99,7 +99,7 @@ class _Job:
         config: Config,
         store: Store,
         clock: Clock,
-        sources: tuple[str, ...],
+        sources: tuple[SourceSection, ...],
         final: bool,
         progress: Progress,
     ) -> None:

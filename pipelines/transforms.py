@@ -14,12 +14,12 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from evaluators.build import build_cascade, build_further
 from evaluators.window import JudgeWindow
-from pipelines import files
-from pipelines.planner import PATIENCE, Planner
 from pipelines.sampling import Sampler
 from pipelines.scan import Scanner
+from pipelines.sources.build import Sources
+from pipelines.sources.source import Planning
 from tidegauge.alerts.act import act
-from tidegauge.config import Config
+from tidegauge.config import Config, SourceSection
 from tidegauge.domain import HALLUCINATION, Clock, Micros, Sample, Verdict
 from tidegauge.errors import SourceChanged, SourceError, SourceUnfinished
 from tidegauge.prices import Prices
@@ -49,7 +49,7 @@ class Settings(msgspec.Struct, frozen=True):
     """What the transforms need to know; travels to the workers."""
 
     config: Config
-    sources: tuple[str, ...]
+    sources: tuple[SourceSection, ...]
     sampling_key: bytes
     clock: Any
     final: bool = False
@@ -86,9 +86,17 @@ class StoreDoFn(beam.DoFn):
 class Plan(StoreDoFn):
     """tick → blocks to work on. The ledger has them before anything is read."""
 
+    def setup(self) -> None:
+        super().setup()
+        self.sources = Sources(self.settings.sources)
+
+    def teardown(self) -> None:
+        self.sources.close()
+        super().teardown()
+
     def process(self, tick: Tick) -> Iterator[tuple[Tick, Claimed]]:
         job = self.settings.config.job
-        Planner(self.store, self.clock, job.block_bytes, self.settings.final).plan(self.settings.sources)
+        self.sources.plan(self.store, self.clock, Planning(job.block_bytes, self.settings.final))
         planned_by = tick.planned_by or self.clock.now()
         for claimed in self.claim(tick, ledger.claim_blocks, planned_by, self._portion(job.portion_blocks)):
             yield tick, claimed
@@ -109,6 +117,7 @@ class Read(StoreDoFn):
     def setup(self) -> None:
         super().setup()
         config = self.settings.config
+        self.sources = Sources(self.settings.sources)
         self.scanner = Scanner(Prices(config.prices), config.job.oldest_days)
         self.known: set[int] = set()
         self.asks = any(judge.on for judge in (config.judge, *config.judges.values()))
@@ -141,7 +150,7 @@ class Read(StoreDoFn):
         while True:
             with self.store.read() as tx:
                 sampler = Sampler(sampling.plans(tx), self.settings.sampling_key)
-            result = self.scanner.scan(files.read_block(block, claimed.identity), block.planned_at, sampler)
+            result = self.scanner.scan(self.sources.of(block).read(claimed), block.planned_at, sampler)
             outcome, fresh = retry_conflicts(self._commit, tick, claimed, result)
             if outcome is Commit.WON:
                 self.known |= result.rollup.segments.keys() | result.rollup.accounts.keys()
@@ -160,8 +169,7 @@ class Read(StoreDoFn):
     def _leave_unfinished(self, tick: Tick, claimed: Claimed, reason: str) -> None:
         """A compressed file that is still being written is read when it has grown; one at rest is lost."""
         block, now = claimed.block, self.clock.now()
-        found = files.facts(block.path)
-        if not self.settings.final and found is not None and now - found.modified < PATIENCE:
+        if not self.settings.final and not self.sources.of(block).at_rest(block, now):
             self._release(tick, claimed, reason, sweep=tick.sweep)
             return
         with self.store.write() as tx:

@@ -233,6 +233,38 @@ class TelemetrySection(Section, frozen=True, kw_only=True):
     timeout_seconds: NotNegative = 5.0
 
 
+class PrismSection(Section, frozen=True, kw_only=True):
+    location: str | None = None
+    """The program `prism`; looked for on PATH by default."""
+
+
+class FlinkSection(Section, frozen=True, kw_only=True):
+    """A Flink cluster behind a Beam job server, and how its workers get Python."""
+
+    job_endpoint: str = "127.0.0.1:8099"
+    artifact_endpoint: str | None = None
+    """Of the job server; what it says of itself by default."""
+    parallelism: Positive = 1
+    checkpoint_seconds: Annotated[float, msgspec.Meta(gt=0)] = 1.0
+    environment: Literal["loopback", "external", "process", "docker"] = "loopback"
+    environment_config: str | None = None
+    """As Beam's --environment_config: address of the worker pool, command of the process, or container image."""
+
+
+class StreamSection(Section, frozen=True, kw_only=True):
+    """`tidegauge stream`: how often it looks, how much is in work at once, and what it runs on."""
+
+    tick_seconds: Annotated[float, msgspec.Meta(gt=0)] = 1.0
+    in_flight_blocks: Positive = 16
+    """Blocks claimed and not committed yet, over all workers; the rest stays planned, and shows as lag."""
+    pending_order: Literal["oldest", "newest"] = "oldest"
+    """Which pending samples are judged first when the judge is slower than the log."""
+    prism: PrismSection = PrismSection()
+    flink: FlinkSection = FlinkSection()
+    options: tuple[str, ...] = ()
+    """Further Beam options, passed on as they are."""
+
+
 DEFAULT_OBJECTIVE = 0.03
 
 
@@ -255,6 +287,7 @@ class Config(Section, frozen=True, kw_only=True):
     rollback: RollbackSection = RollbackSection()
     canaries: tuple[CanarySection, ...] = ()
     job: JobSection = JobSection()
+    stream: StreamSection = StreamSection()
     objectives: tuple[str, ...] = ()
     """OpenSLO files by glob; what they say wins over `intents`."""
     telemetry: TelemetrySection = TelemetrySection()

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from itertools import count
 
-from pipelines import files
-from pipelines.planner import Planner
 from pipelines.sampling import Sampler
 from pipelines.scan import Scanner
+from pipelines.sources import files
+from pipelines.sources.file_planner import FilePlanner
 from tests.support.logs import NOON
 from tidegauge.errors import SourceError
 from tidegauge.prices import Prices
@@ -45,7 +45,7 @@ def ingest(
 ) -> Iterator[str]:
     """One look at a source; the errors of blocks that could not be read."""
     begin(store, rate)
-    Planner(store, clock, block_bytes, final).plan([source])
+    FilePlanner(store, clock, block_bytes, final).plan(source)
     scanner = Scanner(Prices(()))
     errors = []
     for work in claimed(store, clock):

@@ -1,17 +1,16 @@
-"""Compares every file source with the ledger and plans what is new.
+"""Compares a file source with the ledger and plans what is new.
 
 A source is a sequence of generations. Known generations are looked for first: at their path, then, after rotation,
 under the source's other paths, also compressed. What is left over is new.
 """
 
-import os
 import uuid
 from collections.abc import Sequence
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 import msgspec
 
-from pipelines import files
+from pipelines.sources import files
 from tidegauge.domain import HOUR, Clock, Encoding, Micros
 from tidegauge.service import tickets
 from tidegauge.storage import ledger
@@ -24,8 +23,8 @@ PATIENCE = HOUR
 _STEP = 1 << 20
 
 
-class Planner:
-    """Plans the ranges of file sources. `final`: no more will be written, take tails as they are."""
+class FilePlanner:
+    """Plans the ranges of a file source. `final`: no more will be written, take tails as they are."""
 
     def __init__(self, store: Store, clock: Clock, block_bytes: int, final: bool = False) -> None:
         self._store = store
@@ -33,18 +32,17 @@ class Planner:
         self._block_bytes = block_bytes
         self._final = final
 
-    def plan(self, sources: Sequence[str]) -> None:
-        """One pass over all sources, by glob."""
-        for source in sources:
-            with self._store.read() as tx:
-                known = ledger.generations(tx, source)
-            paths = files.matching(source)
-            followed = self._follow(known, paths)
-            for path in paths:
-                if path not in {generation.path for generation in followed}:
-                    followed += self._begin(source, path)
-            for generation in followed:
-                self._extend(generation)
+    def plan(self, source: str) -> None:
+        """One pass over the files of a glob."""
+        with self._store.read() as tx:
+            known = ledger.generations(tx, source)
+        paths = files.matching(source)
+        followed = self._follow(known, paths)
+        for path in paths:
+            if path not in {generation.path for generation in followed}:
+                followed += self._begin(source, path)
+        for generation in followed:
+            self._extend(generation)
 
     def _follow(self, known: Sequence[Generation], paths: Sequence[str]) -> list[Generation]:
         """The generations that are still there, where they are now. The others are retired."""
@@ -155,13 +153,6 @@ class Planner:
                 ledger.plan_ranges(tx, generation.generation, planned, [size], identity, now)
 
 
-class Tail(NamedTuple):
-    """Bytes of a file behind the last planned range: a line that is not finished yet."""
-
-    path: str
-    bytes: int
-
-
 def _is_at(generation: Generation, path: str, encoding: str) -> bool:
     found = files.facts(path)
     if found is None:
@@ -215,17 +206,3 @@ def _after_last_newline(log: BinaryIO, start: int, size: int) -> int:
             return begin + place + 1
         stop = begin
     return start
-
-
-def unplanned(store: Store, sources: Sequence[str]) -> list[Tail]:
-    """What lies behind the planned ranges, for status."""
-    tails = []
-    for source in sources:
-        with store.read() as tx:
-            known = ledger.generations(tx, source)
-        for generation in known:
-            if generation.encoding != Encoding.ROTATED and os.path.exists(generation.path):
-                rest = os.path.getsize(generation.path) - generation.identity.planned_to
-                if rest > 0:
-                    tails.append(Tail(generation.path, rest))
-    return tails

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.planner import PATIENCE, Planner, cut_points
+from pipelines.sources.file_planner import PATIENCE, FilePlanner, cut_points
 from tests.support.ingest import Now, begin, claimed, ingest
 from tests.support.logs import NOON, line
 from tidegauge.storage import ledger
@@ -123,7 +123,7 @@ def test_a_truncated_file_loses_its_open_ranges_and_says_so(log: Log) -> None:
     path = log.folder / "a.jsonl"
     path.write_bytes(lines(0, 20))
     begin(log.store)
-    Planner(log.store, log.clock, 2_000).plan([f"{log.folder}/*.jsonl*"])
+    FilePlanner(log.store, log.clock, 2_000).plan(f"{log.folder}/*.jsonl*")
     path.write_bytes(lines(50, 52))
     log.look()
     found = log.status
@@ -138,7 +138,7 @@ def test_bytes_that_change_under_the_reader_are_not_committed(log: Log) -> None:
     path = log.folder / "a.jsonl"
     path.write_bytes(lines(0, 20))
     begin(log.store)
-    Planner(log.store, log.clock, 1 << 20).plan([f"{log.folder}/*.jsonl*"])
+    FilePlanner(log.store, log.clock, 1 << 20).plan(f"{log.folder}/*.jsonl*")
     path.write_bytes(lines(40, 60).replace(b"ten days", b"six days"))
     errors = log.look()
     assert not errors  # the planner saw it first
@@ -173,12 +173,12 @@ def test_two_planners_plan_every_byte_once(log: Log) -> None:
     path.write_bytes(lines(0, 10))
     begin(log.store)
     source = f"{log.folder}/*.jsonl*"
-    one, other = Planner(log.store, log.clock, 500), Planner(log.store, log.clock, 700)
-    one.plan([source])
+    one, other = FilePlanner(log.store, log.clock, 500), FilePlanner(log.store, log.clock, 700)
+    one.plan(source)
     with log.store.read() as tx:
         stale = ledger.generations(tx, source)
     path.write_bytes(lines(0, 20))
-    other.plan([source])
+    other.plan(source)
     one._extend(stale[0])  # has seen the ledger as it was before
     log.look()
     assert log.counts == (20, 0)
@@ -187,7 +187,7 @@ def test_two_planners_plan_every_byte_once(log: Log) -> None:
 def test_a_dead_owner_loses_its_blocks_a_live_one_keeps_them(log: Log) -> None:
     (log.folder / "a.jsonl").write_bytes(lines(0, 5))
     begin(log.store)
-    Planner(log.store, log.clock, 500).plan([f"{log.folder}/*.jsonl*"])
+    FilePlanner(log.store, log.clock, 500).plan(f"{log.folder}/*.jsonl*")
     assert len(claimed(log.store, log.clock, "other")) > 0
     owner = ledger.Owner("other", "elsewhere", 1, 0.0)
     with log.store.write() as tx:
