@@ -130,6 +130,12 @@ class Cascade:
         cached = {} if everyone else self._cache.look_up(content, hashes)
         return Begun(scores, None, content, cached)
 
+    def spare(self, request: Request, begun: Begun) -> Begun:
+        """The same with a verdict: the cheaper steps' one where a judge would be asked."""
+        if begun.verdict is not None:
+            return begun
+        return begun._replace(verdict=self._without_budget(request, begun.scores, begun))
+
     async def finish(self, request: Request, begun: Begun, *, everyone: bool = False) -> Verdict:
         """Asks the judges in turn; the verdict. Never raises but when cancelled."""
         scores = begun.scores

@@ -46,9 +46,14 @@ class JudgeWindow:
         if cascade.judges:
             self._open(cascade.judges)
 
-    def submit(self, request: Request, *, everyone: bool = False) -> None:
-        """Takes a request in; its verdict comes from `finished` or `drain`. Blocks while the window is full."""
+    def submit(self, request: Request, *, everyone: bool = False, spared: bool = False) -> None:
+        """Takes a request in; its verdict comes from `finished` or `drain`. Blocks while the window is full.
+
+        `spared`: no judge is asked, as if the budget were spent.
+        """
         begun = self._cascade.begin(request, everyone=everyone)
+        if spared:
+            begun = self._cascade.spare(request, begun)
         if begun.verdict is not None:
             with self._changed:
                 self._finished.append(begun.verdict)

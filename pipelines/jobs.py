@@ -1,37 +1,28 @@
 """The jobs: `run` looks once, or every so often, and works off what it finds in bounded portions."""
 
 import contextlib
-import json
 import logging
-import os
-import signal
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import msgspec
 
-from evaluators.build import build_cascade, build_further
-from pipelines import sampling
+from pipelines.start import Progress, prepare, quiet, signals, silent, to_stderr, to_stderr_as_json
 from tidegauge.config import Config, SourceSection
 from tidegauge.domain import SECOND, Clock, Micros
 from tidegauge.errors import UsageError
-from tidegauge.service import artifacts, objectives
 from tidegauge.storage import ledger
 from tidegauge.storage.ledger import Owner
-from tidegauge.storage.migrations import migrate
 from tidegauge.storage.status import status
 from tidegauge.storage.store import Store
+
+__all__ = ["Progress", "Summary", "run", "silent", "to_stderr", "to_stderr_as_json"]
 
 _WAIT_SECONDS = 0.5
 
 _log = logging.getLogger("tidegauge")
-
-
-class Progress(Protocol):
-    def __call__(self, event: str, **facts: Any) -> None: ...
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -40,29 +31,6 @@ class Summary(msgspec.Struct, frozen=True):
     ticks: int
     blocks_done: int
     status: dict[str, Any]
-
-
-def to_stderr(event: str, **facts: Any) -> None:
-    """Progress for people."""
-    print(f"{event}: " + ", ".join(f"{k} {v}" for k, v in facts.items()), file=sys.stderr, flush=True)  # noqa: T201
-
-
-def to_stderr_as_json(event: str, **facts: Any) -> None:
-    """Progress for machines: one object a line."""
-    print(json.dumps({"event": event, **facts}), file=sys.stderr, flush=True)  # noqa: T201
-
-
-def declare_objectives(store: Store, config: Config, now: Micros) -> list[str]:
-    """Stores the objectives of every intent that has any; a line for each that changed."""
-    with store.write() as tx:
-        intents = objectives.known_intents(tx)
-        wanted = [config.objective(intent) for intent in intents]
-        wanted += [config.as_objective(slo) for slo in config.counted(intents)]
-        return objectives.declare(tx, wanted, now)
-
-
-def silent(event: str, **facts: Any) -> None:
-    """No progress."""
 
 
 def run(
@@ -103,25 +71,16 @@ class _Job:
         final: bool,
         progress: Progress,
     ) -> None:
-        with _quiet():
-            from pipelines.transforms import Settings
-
         self.store = store
         self.clock = clock
         self.progress = progress
         self.stopping = threading.Event()
-        migrate(store)
-        cascade = build_cascade(config)
-        everybody = (cascade, *build_further(config).values())
-        artifacts.register(store, tuple(one for c in everybody for one in c.artifacts()), clock.now())
-        given = os.environ.get("TIDEGAUGE_SAMPLING_KEY")
-        key = sampling.prepare(store, clock, config.sampling.rate, given, _log.warning)
-        for line in declare_objectives(store, config, clock.now()):
-            progress("objective", changed=line)
+        prepare(config, store, clock, progress)
         self.owner = Owner.this_process(clock.now())
-        self.settings = Settings(config, sources, key, clock, final)
-        if config.judge.base_url is None:
-            progress("judge", state="not configured: heuristics alone decide")
+        with quiet():
+            from pipelines.work import Settings
+
+            self.settings = Settings(config, sources, clock, final)
         self._looked_at = time.monotonic()
 
     def until_next(self, every: float) -> float:
@@ -140,7 +99,8 @@ class _Job:
             planned_by = planned_by or self.clock.now()
             with self.store.read() as tx:
                 left = ledger.count_open_blocks(tx, sweep, planned_by)
-                unswept = ledger.count_unswept(tx, sweep, ledger.live_owners(tx, self.clock.now()))
+                now = self.clock.now()
+                unswept = ledger.count_free_samples(tx, sweep, ledger.live_owners(tx, now), now)
             seconds = time.monotonic() - started
             records = self._records() - before
             self.progress("tick", number=ticks, records=records, a_second=round(records / seconds), blocks_left=left)
@@ -159,10 +119,10 @@ class _Job:
         import apache_beam as beam
 
         from pipelines.online import Online
-        from pipelines.transforms import Tick
+        from pipelines.work import Tick
 
         before = self._records()
-        tick = Tick(self.owner.name, sweep, planned_by)
+        tick = Tick(sweep, self.owner.name, planned_by)
         with beam.Pipeline(runner=in_process_runner(), options=_options()) as pipeline:
             _ = pipeline | "tick" >> beam.Create([tick]) | "online" >> Online(self.settings)
         return self._records() > before
@@ -175,7 +135,7 @@ class _Job:
         heart = threading.Thread(target=self._keep_beating, args=(ended,), daemon=True, name="heartbeat")
         heart.start()
         try:
-            with _signals(self._stop):
+            with signals(self._stop):
                 yield
         finally:
             ended.set()
@@ -199,16 +159,6 @@ class _Job:
                 _log.warning("heartbeat: %s", error)
 
 
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Beam warns at import of cloud clients that nobody asked for."""
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(logging.NOTSET)
-
-
 def in_process_runner() -> Any:
     """Beam's own in-process runner, by name: the default one would try to download another first."""
     from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
@@ -220,17 +170,3 @@ def _options() -> Any:
     from apache_beam.options.pipeline_options import PipelineOptions
 
     return PipelineOptions([])
-
-
-@contextlib.contextmanager
-def _signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Calls `stop` on SIGTERM and SIGINT, where handlers can be set at all."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    kept = {number: signal.signal(number, lambda *_: stop()) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in kept.items():
-            signal.signal(number, handler)

@@ -3,7 +3,9 @@
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
 
-from pipelines.transforms import Act, CommitVerdicts, Evaluate, Plan, Read, Settings, Tick
+from pipelines.plan import Plan
+from pipelines.transforms import Act, CommitVerdicts, Evaluate, Read
+from pipelines.work import Settings, Tick
 
 
 class Online(beam.PTransform[PCollection[Tick], PCollection[None]]):
@@ -14,11 +16,9 @@ class Online(beam.PTransform[PCollection[Tick], PCollection[None]]):
         self.settings = settings
 
     def expand(self, ticks: PCollection[Tick]) -> PCollection[None]:
-        blocks = ticks | "plan" >> beam.ParDo(Plan(self.settings))
-        sweeps = ticks | "sweep" >> beam.Map(lambda tick: (tick, None))
         keys = (
-            (blocks, sweeps)
-            | "to read" >> beam.Flatten()
+            ticks
+            | "plan" >> beam.ParDo(Plan(self.settings))
             | "spread" >> beam.Reshuffle()
             | "scan and commit, or claim" >> beam.ParDo(Read(self.settings))
             | "evaluate" >> beam.ParDo(Evaluate(self.settings))

@@ -15,6 +15,8 @@ from tidegauge.storage import sampling as rows
 from tidegauge.storage.sampling import BEGINNING, Plan
 from tidegauge.storage.store import Store, Transaction
 
+KEY_VARIABLE = "TIDEGAUGE_SAMPLING_KEY"
+
 HEADWAY = 600 * domain.SECOND
 """A new plan row holds from at least this long after the newest event: no committed record may fall under it."""
 
@@ -87,7 +89,7 @@ def prepare(store: Store, clock: Clock, rate: float, given: str | None, warn: Ca
             return key
     if plans[0].key_fingerprint != fingerprint(key):
         raise ConfigError(
-            "TIDEGAUGE_SAMPLING_KEY: not the key that this store was begun with; set the old key or use a new store"
+            f"{KEY_VARIABLE}: not the key that this store was begun with; set the old key or use a new store"
         )
     standing = [p for p in plans if not p.intent and not p.deployment][-1]
     if standing.rate != rate:
@@ -95,6 +97,20 @@ def prepare(store: Store, clock: Clock, rate: float, given: str | None, warn: Ca
             f"sampling.rate is {rate:g} but the store samples at {standing.rate:g} since plan {standing.plan}; "
             f"to change it: tidegauge sampling set {rate:g}"
         )
+    return key
+
+
+def key_in_force(store: Store, environment: Mapping[str, str]) -> bytes:
+    """The key for a worker: the operator's from its environment, else the store's own.
+
+    Raises ConfigError when it is not the one that the store was begun with.
+    """
+    with store.read() as tx:
+        kept, plans = rows.key(tx), rows.plans(tx)
+    given = environment.get(KEY_VARIABLE)
+    key = _shortened(given.encode() if given else kept or b"")
+    if plans and plans[0].key_fingerprint != fingerprint(key):
+        raise ConfigError(f"{KEY_VARIABLE}: not the key that this store was begun with; set it where workers run, too")
     return key
 
 

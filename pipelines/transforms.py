@@ -4,23 +4,24 @@ Every DoFn opens the store by its URL in `setup`. Failures are values: nothing h
 file or a silent judge.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+import os
+import time
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-import apache_beam as beam
 import msgspec
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
 from evaluators.build import build_cascade, build_further
 from evaluators.window import JudgeWindow
-from pipelines.sampling import Sampler
+from pipelines.plan import shed_by
+from pipelines.sampling import Sampler, key_in_force
 from pipelines.scan import Scanner
 from pipelines.sources.build import Sources
-from pipelines.sources.source import Planning
+from pipelines.work import StoreDoFn, Sweep, Tick, Work
 from tidegauge.alerts.act import act
-from tidegauge.config import Config, SourceSection
-from tidegauge.domain import HALLUCINATION, Clock, Micros, Sample, Verdict
+from tidegauge.domain import HALLUCINATION, Micros, Sample, Verdict
 from tidegauge.errors import SourceChanged, SourceError, SourceUnfinished
 from tidegauge.prices import Prices
 from tidegauge.service import calibration, gold_runs, interlock, policy, route, tickets
@@ -28,88 +29,14 @@ from tidegauge.service.judging import StoreServices
 from tidegauge.service.policy import Policy
 from tidegauge.storage import commits, judging, ledger, sampling
 from tidegauge.storage.commits import BlockResult, Commit
-from tidegauge.storage.ledger import Claim, Claimed
-from tidegauge.storage.store import Store, Transaction, retry_conflicts
+from tidegauge.storage.ledger import Claimed
+from tidegauge.storage.store import Transaction, retry_conflicts
 
-SWEEP_PORTION = 2_000
 VERDICTS_A_COMMIT = 500
-USUAL_RATE = 0.02
-MOST_PORTIONS = 4
-
-
-class Tick(msgspec.Struct, frozen=True):
-    """A time to look: who works, for which sweep, and up to which plan."""
-
-    owner: str
-    sweep: str
-    planned_by: Micros
-
-
-class Settings(msgspec.Struct, frozen=True):
-    """What the transforms need to know; travels to the workers."""
-
-    config: Config
-    sources: tuple[SourceSection, ...]
-    sampling_key: bytes
-    clock: Any
-    final: bool = False
-
-
-class StoreDoFn(beam.DoFn):
-    """A DoFn with the store open."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-
-    def setup(self) -> None:
-        self.store = Store(self.settings.config.store.url)
-
-    def teardown(self) -> None:
-        self.store.close()
-
-    @property
-    def clock(self) -> Clock:
-        clock: Clock = self.settings.clock
-        return clock
-
-    def claim(self, tick: Tick, take: Callable[..., list[Any]], *arguments: Any) -> list[Any]:
-        """Takes work for the tick's owner that nobody alive is at."""
-
-        def attempt() -> list[Any]:
-            with self.store.write() as tx:
-                live = ledger.live_owners(tx, self.clock.now())
-                return take(tx, Claim(tick.owner, tick.sweep, live), *arguments)
-
-        return retry_conflicts(attempt)
-
-
-class Plan(StoreDoFn):
-    """tick → blocks to work on. The ledger has them before anything is read."""
-
-    def setup(self) -> None:
-        super().setup()
-        self.sources = Sources(self.settings.sources)
-
-    def teardown(self) -> None:
-        self.sources.close()
-        super().teardown()
-
-    def process(self, tick: Tick) -> Iterator[tuple[Tick, Claimed]]:
-        job = self.settings.config.job
-        self.sources.plan(self.store, self.clock, Planning(job.block_bytes, self.settings.final))
-        planned_by = tick.planned_by or self.clock.now()
-        for claimed in self.claim(tick, ledger.claim_blocks, planned_by, self._portion(job.portion_blocks)):
-            yield tick, claimed
-
-    def _portion(self, blocks: int) -> int:
-        """Blocks of a tick: what is held until its end are samples, and each tick ends with a wait for the judge."""
-        with self.store.read() as tx:
-            rate = max((plan.rate for plan in sampling.plans(tx)), default=1.0)
-        return round(blocks * min(max(USUAL_RATE / rate if rate else MOST_PORTIONS, 1), MOST_PORTIONS))
 
 
 class Read(StoreDoFn):
-    """block → fresh samples; tick → samples still pending from earlier. All else in a block is committed on the way.
+    """block → fresh samples; sweep → samples still pending from earlier. All else in a block is committed on the way.
 
     Both come from one transform, so that they are judged in one window while the next blocks are scanned.
     """
@@ -117,24 +44,49 @@ class Read(StoreDoFn):
     def setup(self) -> None:
         super().setup()
         config = self.settings.config
+        self.key = key_in_force(self.store, os.environ)
         self.sources = Sources(self.settings.sources)
         self.scanner = Scanner(Prices(config.prices), config.job.oldest_days)
         self.known: set[int] = set()
         self.asks = any(judge.on for judge in (config.judge, *config.judges.values()))
+        # A stream must go on reading while the judge lags: its fresh samples wait for a sweep like all others.
+        self.leaves_pending = bool(self.settings.stream) and self.asks
 
-    def process(self, element: tuple[Tick, Claimed | None]) -> Iterable[Sample]:
-        tick, claimed = element
-        if claimed is None:
-            return [*self.claim(tick, ledger.claim_samples, SWEEP_PORTION), *self._gold()]
+    def teardown(self) -> None:
+        self.sources.close()
+        super().teardown()
+
+    def process(self, element: tuple[Tick, Work]) -> Iterable[Sample]:
+        tick, work = element
+        if isinstance(work, Sweep):
+            return [*retry_conflicts(self._claim_samples, tick, work), *self._gold()]
+        if self.settings.stream and not retry_conflicts(self._take, tick, work):
+            return ()
         try:
-            return self._scan_and_commit(tick, claimed)
+            return self._scan_and_commit(tick, work)
         except SourceUnfinished as error:
-            self._leave_unfinished(tick, claimed, str(error))
+            self._leave_unfinished(tick, work, str(error))
         except SourceChanged as error:
-            self._release(tick, claimed, str(error), sweep="")  # the planner will find or retire it
+            self._release(tick, work, str(error), sweep="")  # the planner will find or retire it
         except SourceError as error:
-            self._release(tick, claimed, str(error), sweep=tick.sweep)
+            self._release(tick, work, str(error), sweep=tick.sweep)
         return ()
+
+    def me(self, tick: Tick) -> str:
+        """Whoever reads holds, not whoever planned."""
+        return self.presence.owner.name if self.settings.stream else tick.owner
+
+    def _take(self, tick: Tick, claimed: Claimed) -> bool:
+        with self.store.write() as tx:
+            return ledger.take_block(tx, self.hold(tx, tick), claimed.block, tick.owner)
+
+    def _claim_samples(self, tick: Tick, sweep: Sweep) -> list[Sample]:
+        newest_first = self.settings.config.stream.pending_order == "newest"
+        with self.store.write() as tx:
+            hold = self.hold(tx, tick)
+            by = (sweep.shed and shed_by(self.settings.config, hold.now)) or ledger.NEVER
+            taken = ledger.claim_samples(tx, hold, sweep.most, ingested_by=by, newest_first=newest_first)
+        return [msgspec.structs.replace(sample, shed=sweep.shed) for sample in taken]
 
     def _gold(self) -> list[Sample]:
         """Cases with known labels that are due, among the samples, so that judges cannot tell them apart."""
@@ -149,22 +101,22 @@ class Read(StoreDoFn):
         block = claimed.block
         while True:
             with self.store.read() as tx:
-                sampler = Sampler(sampling.plans(tx), self.settings.sampling_key)
+                sampler = Sampler(sampling.plans(tx), self.key)
             result = self.scanner.scan(self.sources.of(block).read(claimed), block.planned_at, sampler)
             outcome, fresh = retry_conflicts(self._commit, tick, claimed, result)
             if outcome is Commit.WON:
                 self.known |= result.rollup.segments.keys() | result.rollup.accounts.keys()
             if outcome is not Commit.STALE:
-                return [s for s in result.samples if s.request.request_id in fresh]
+                return [] if self.leaves_pending else [s for s in result.samples if s.request.request_id in fresh]
 
     def _commit(self, tick: Tick, claimed: Claimed, result: BlockResult) -> tuple[Commit, set[str]]:
         with self.store.write() as tx:
-            now = self.clock.now()
-            return commits.commit_block(tx, claimed.block, result, tick.owner, tick.sweep, now, self.known)
+            hold = None if self.leaves_pending else self.hold(tx, tick)
+            return commits.commit_block(tx, claimed.block, result, hold, self.clock.now(), self.known)
 
     def _release(self, tick: Tick, claimed: Claimed, reason: str, sweep: str) -> None:
         with self.store.write() as tx:
-            ledger.release_block(tx, claimed.block, tick.owner, reason, sweep)
+            ledger.release_block(tx, claimed.block, self.me(tick), reason, sweep)
 
     def _leave_unfinished(self, tick: Tick, claimed: Claimed, reason: str) -> None:
         """A compressed file that is still being written is read when it has grown; one at rest is lost."""
@@ -198,8 +150,12 @@ class Evaluate(StoreDoFn):
         self.further = {name: JudgeWindow(cascade) for name, cascade in build_further(config, services).items()}
         self.expected: dict[str, int] = {}
         self.parts: dict[str, list[Verdict]] = {}
+        self.held: dict[str, float] = {}
+        if self.settings.stream:
+            self.presence.add(self)
 
     def start_bundle(self) -> None:
+        self.held.clear()
         with self.store.read() as tx:
             trusted = not interlock.distrusted(tx)
         self.cascade.calibration = None
@@ -212,10 +168,14 @@ class Evaluate(StoreDoFn):
         request = sample.request
         is_gold = request.request_id.startswith(gold_runs.MARK)
         config = self.settings.config
-        others = [] if is_gold else [n for n in self.further if config.judged_objective(n, request.intent) is not None]
+        alone = is_gold or sample.shed
+        wanted = [n for n in self.further if config.judged_objective(n, request.intent) is not None]
+        others = [] if alone else wanted
         if others:
             self.expected[request.request_id] = 1 + len(others)
-        self.window.submit(request, everyone=is_gold)
+        if not is_gold:
+            self.held[request.request_id] = time.monotonic()
+        self.window.submit(request, everyone=is_gold, spared=sample.shed)
         for name in others:
             self.further[name].submit(request)
         return self._together(self.window.finished(), *(other.finished() for other in self.further.values()))
@@ -225,6 +185,7 @@ class Evaluate(StoreDoFn):
         whole = []
         for verdict in (one for verdicts in found for one in verdicts):
             name = verdict.request_id
+            self.held.pop(name, None)
             parts = self.parts.setdefault(name, [])
             parts.append(verdict)
             if len(parts) == self.expected.get(name, 1):
@@ -252,7 +213,11 @@ class CommitVerdicts(StoreDoFn):
         super().setup()
         config = self.settings.config
         self.routing = route.Routing(
-            self.settings.sampling_key, config.objective, config.review.due_hours, config.judged_objective
+            key_in_force(self.store, os.environ),
+            config.objective,
+            config.review.due_hours,
+            config.judged_objective,
+            patient=bool(self.settings.stream),
         )
 
     def start_bundle(self) -> None:

@@ -113,13 +113,21 @@ def _setup(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None
 
 
 def _job(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:
-    run = _Commands(commands, shared).add("run", "the job: read what is new, judge, decide, deliver", "run")
+    group = _Commands(commands, shared)
+    run = group.add("run", "the job: read what is new, judge, decide, deliver", "run")
     run.add_argument("--every", metavar="TIME", help="again and again, such as every 60s, 5m or 1h, until SIGTERM")
-    run.add_argument("--log", action="append", metavar="GLOB", help="instead of the configured sources; repeatable")
     run.add_argument("--final", action="store_true", help="take a last line without newline too")
-    run.add_argument("--metrics-port", type=int, metavar="N", help="serve /metrics, /healthz and /verdict meanwhile")
-    run.add_argument("--metrics-host", default="127.0.0.1", metavar="NAME", help="default: only this machine")
-    run.add_argument("--json-logs", action="store_true", help="progress as JSON lines")
+    stream = group.add("stream", "the job without end, on Prism, on Flink or on another Beam runner", "stream")
+    stream.add_argument("--runner", required=True, metavar="NAME", help="prism, flink, dataflow or any other of Beam's")
+    stream.add_argument("--every", metavar="TIME", help="how often it looks; default stream.tick_seconds, 1s")
+    stream.add_argument("options", nargs="*", metavar="-- BEAM_OPTION", help="passed on to Beam as they are")
+    for job in (run, stream):
+        job.add_argument("--log", action="append", metavar="GLOB", help="instead of the configured sources; repeatable")
+        job.add_argument(
+            "--metrics-port", type=int, metavar="N", help="serve /metrics, /healthz and /verdict meanwhile"
+        )
+        job.add_argument("--metrics-host", default="127.0.0.1", metavar="NAME", help="default: only this machine")
+        job.add_argument("--json-logs", action="store_true", help="progress as JSON lines")
 
 
 def _results(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:

@@ -257,8 +257,14 @@ class StreamSection(Section, frozen=True, kw_only=True):
     tick_seconds: Annotated[float, msgspec.Meta(gt=0)] = 1.0
     in_flight_blocks: Positive = 16
     """Blocks claimed and not committed yet, over all workers; the rest stays planned, and shows as lag."""
+    in_flight_samples: Positive = 2048
+    """Samples in the judges' hands, over all workers; the rest stays pending."""
     pending_order: Literal["oldest", "newest"] = "oldest"
     """Which pending samples are judged first when the judge is slower than the log."""
+    shed_after_hours: NotNegative | None = None
+    """Samples pending for longer keep the cheaper steps' verdict, as when a budget is spent; never by default."""
+    drain_seconds: NotNegative = 60.0
+    """How long SIGTERM waits for what is in work; what is not done by then is done by the next job."""
     prism: PrismSection = PrismSection()
     flink: FlinkSection = FlinkSection()
     options: tuple[str, ...] = ()

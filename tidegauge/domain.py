@@ -159,6 +159,8 @@ class Sample(Value, frozen=True, kw_only=True):
     pi1: float
     plan: int
     sha256: str
+    shed: bool = False
+    """Waited too long for a judge: it keeps a cheaper verdict."""
 
 
 class EvaluationState(StrEnum):

@@ -88,9 +88,9 @@ ON CONFLICT (intent, plan) DO UPDATE SET
 
 -- name: insert_sample
 INSERT INTO samples (request_id, sha256, timestamp, intent, deployment, served_by, tenant, feature, cohort, experiment,
-    provider, pi1, plan, payload, state, owner, sweep, generation, block_start, ingested_at)
+    provider, pi1, plan, payload, state, owner, sweep, free_at, generation, block_start, ingested_at)
 VALUES (:request_id, :sha256, :timestamp, :intent, :deployment, :served_by, :tenant, :feature, :cohort, :experiment,
-    :provider, :pi1, :plan, :payload, 'pending', :owner, :sweep, :generation, :block_start, :ingested_at)
+    :provider, :pi1, :plan, :payload, 'pending', :owner, :sweep, :free_at, :generation, :block_start, :ingested_at)
 ON CONFLICT (request_id) DO NOTHING
 
 -- name: samples_of_block

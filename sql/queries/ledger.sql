@@ -2,14 +2,15 @@
 SELECT pg_advisory_xact_lock(7483920148)
 
 -- name: beat
-INSERT INTO owners (owner, host, pid, pid_started, heartbeat_at) VALUES (:owner, :host, :pid, :pid_started, :now)
+INSERT INTO owners (owner, job, host, pid, pid_started, heartbeat_at)
+VALUES (:owner, :job, :host, :pid, :pid_started, :now)
 ON CONFLICT (owner) DO UPDATE SET heartbeat_at = excluded.heartbeat_at
 
 -- name: leave
 DELETE FROM owners WHERE owner = :owner
 
 -- name: owners
-SELECT owner, host, pid, pid_started, heartbeat_at FROM owners
+SELECT owner, job, host, pid, pid_started, heartbeat_at FROM owners
 
 -- name: generations
 SELECT * FROM generations WHERE source = :source AND state <> 'gone' ORDER BY created_at, generation
@@ -48,14 +49,28 @@ RETURNING start, stop
 -- name: retire_generation
 UPDATE generations SET state = 'gone' WHERE generation = :generation
 
+-- What is in work has an owner and a time until which nobody else takes it while the owner lives. A time further away
+-- than any lease was written by a clock that was set back meanwhile.
+
 -- name: claim_blocks
-UPDATE blocks SET owner = :owner
-WHERE state = 'planned' AND (owner IS NULL OR owner NOT IN :live) AND (generation, start) IN (
+UPDATE blocks SET owner = :owner, free_at = :until
+WHERE state = 'planned' AND (generation, start) IN (
     SELECT b.generation, b.start FROM blocks b JOIN generations g ON g.generation = b.generation
-    WHERE b.state = 'planned' AND (b.owner IS NULL OR b.owner NOT IN :live) AND b.planned_at <= :planned_by
-        AND b.sweep <> :sweep
-    ORDER BY b.planned_at, g.path, b.start LIMIT :most)
+    WHERE b.state = 'planned' AND b.planned_at <= :planned_by AND b.sweep <> :sweep
+        AND (b.owner IS NULL OR b.owner NOT IN :live OR b.free_at <= :now OR b.free_at BETWEEN :horizon AND :never - 1)
+    ORDER BY b.planned_at, g.path, b.start LIMIT :most /*postgresql FOR UPDATE OF b SKIP LOCKED */)
 RETURNING generation, start
+
+-- name: take_block
+UPDATE blocks SET owner = :owner, free_at = :until
+WHERE generation = :generation AND start = :start AND state = 'planned'
+    AND (owner IS NULL OR owner IN (:owner, :from_owner) OR owner NOT IN :live OR free_at <= :now)
+
+-- name: count_blocks_in_work
+SELECT count(*) FROM blocks WHERE state = 'planned' AND owner IN :live AND free_at > :now
+
+-- name: count_samples_in_work
+SELECT count(*) FROM samples WHERE state = 'pending' AND owner IN :live AND free_at > :now
 
 -- name: claimed_blocks
 SELECT b.generation, b.start, b.stop, b.planned_at, g.source, g.path, g.encoding,
@@ -65,30 +80,51 @@ WHERE b.state = 'planned' AND b.owner = :owner
 ORDER BY b.planned_at, g.path, b.start
 
 -- name: release_block
-UPDATE blocks SET owner = NULL, reason = :reason, sweep = :sweep
+UPDATE blocks SET owner = NULL, free_at = 0, reason = :reason, sweep = :sweep
 WHERE generation = :generation AND start = :start AND state = 'planned' AND owner = :owner
 
 -- name: count_open_blocks
 SELECT count(*) FROM blocks WHERE state = 'planned' AND planned_at <= :planned_by AND sweep <> :sweep
 
 -- name: claim_samples
-UPDATE samples SET owner = :owner, sweep = :sweep
-WHERE state = 'pending' AND (owner IS NULL OR owner NOT IN :live) AND request_id IN (
+UPDATE samples SET owner = :owner, sweep = :sweep, free_at = :until
+WHERE state = 'pending' AND request_id IN (
     SELECT request_id FROM samples
-    WHERE state = 'pending' AND sweep <> :sweep AND (owner IS NULL OR owner NOT IN :live)
-    ORDER BY request_id LIMIT :most)
+    WHERE state = 'pending' AND sweep <> :sweep AND ingested_at <= :ingested_by
+        AND (owner NOT IN :live OR free_at <= :now OR free_at BETWEEN :horizon AND :never - 1)
+    ORDER BY timestamp * :direction, request_id LIMIT :most /*postgresql FOR UPDATE SKIP LOCKED */)
 RETURNING request_id, payload, pi1, plan, sha256
 
+-- name: keep_samples
+UPDATE samples SET free_at = :until WHERE request_id IN :ids AND owner = :owner AND state = 'pending'
+
 -- name: release_samples
-UPDATE samples SET owner = NULL WHERE owner = :owner AND state = 'pending'
+UPDATE samples SET owner = NULL, free_at = 0 WHERE owner = :owner AND state = 'pending'
+
+-- The longer a sample could not be judged, the longer it waits for the next try: two seconds more each time, a minute
+-- at most. A job that looks once waits for nothing: its `now` is 0.
 
 -- name: release_samples_of
-UPDATE samples SET owner = NULL, attempts = attempts + 1, reason = :reason
+UPDATE samples SET owner = NULL, attempts = attempts + 1, reason = :reason,
+    free_at = :now + CASE WHEN attempts < 29 THEN (attempts + 1) * 2000000 ELSE 60000000 END
 WHERE request_id = :request_id AND state = 'pending'
 
--- name: count_unswept
+-- name: count_free_samples
 SELECT count(*) FROM samples
-WHERE state = 'pending' AND sweep <> :sweep AND (owner IS NULL OR owner NOT IN :live)
+WHERE state = 'pending' AND sweep <> :sweep AND ingested_at <= :ingested_by
+    AND (owner NOT IN :live OR free_at <= :now OR free_at BETWEEN :horizon AND :never - 1)
 
 -- name: records_done
 SELECT sum(records + blanks) FROM blocks WHERE state = 'done'
+
+-- name: submit_stream
+INSERT INTO streams (job, runner, submitted_at, stopping) VALUES (:job, :runner, :now, 0)
+
+-- name: stop_stream
+UPDATE streams SET stopping = 1 WHERE job = :job
+
+-- name: end_stream
+DELETE FROM streams WHERE job = :job
+
+-- name: stream_stops
+SELECT stopping FROM streams WHERE job = :job

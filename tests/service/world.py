@@ -22,6 +22,7 @@ from tidegauge.service.decide import Decision, behind, decide
 from tidegauge.service.label import LabelReport, apply_labels
 from tidegauge.service.policy import refresh
 from tidegauge.service.route import Routed, Routing, commit_verdicts
+from tidegauge.storage.ledger import NEVER
 from tidegauge.storage.store import Store, Transaction
 
 START = NOON // DAY * DAY
@@ -90,6 +91,7 @@ def ingest(tx: Transaction, requests: Iterable[Request], pi1: float = 1.0) -> No
             payload=msgspec.json.encode(r),
             owner="me",
             sweep="",
+            free_at=NEVER,
             generation="g",
             block_start=0,
             ingested_at=NOW,

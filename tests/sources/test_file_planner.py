@@ -192,7 +192,7 @@ def test_a_dead_owner_loses_its_blocks_a_live_one_keeps_them(log: Log) -> None:
     owner = ledger.Owner("other", "elsewhere", 1, 0.0)
     with log.store.write() as tx:
         ledger.beat(tx, owner, log.clock.now())
-        claim = ledger.Claim("me", "s", [*ledger.live_owners(tx, log.clock.now()), "me"])
+        claim = ledger.Claim("me", "s", [*ledger.live_owners(tx, log.clock.now()), "me"], log.clock.now())
         assert ledger.claim_blocks(tx, claim, log.clock.now(), 100) == []
     log.clock.time += ledger.DEAD_AFTER + 1
     log.look()

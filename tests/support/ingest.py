@@ -37,7 +37,7 @@ def begin(store: Store, rate: float = 1.0) -> None:
 
 def claimed(store: Store, clock: Now, owner: str = "me") -> list[Claimed]:
     with store.write() as tx:
-        return ledger.claim_blocks(tx, Claim(owner, f"s{next(_sweeps)}", [owner]), clock.now(), 10_000)
+        return ledger.claim_blocks(tx, Claim(owner, f"s{next(_sweeps)}", [owner], clock.now()), clock.now(), 10_000)
 
 
 def ingest(
@@ -59,5 +59,5 @@ def ingest(
                 ledger.release_block(tx, work.block, "me", str(error))
             continue
         with store.write() as tx:
-            commits.commit_block(tx, work.block, result, "me", "", clock.now())
+            commits.commit_block(tx, work.block, result, Claim("me", "", [], clock.now()), clock.now())
     return iter(errors)

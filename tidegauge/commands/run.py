@@ -19,7 +19,7 @@ def run(context: Context) -> int:
 
     from pipelines import jobs
 
-    with context.store() as store, _beside(context, config, store):
+    with context.store() as store, beside(context, config, store):
         summary = jobs.run(
             config,
             store,
@@ -37,7 +37,7 @@ def run(context: Context) -> int:
 
 
 @contextmanager
-def _beside(context: Context, config: "Config", store: "Store") -> Iterator[None]:
+def beside(context: Context, config: "Config", store: "Store") -> Iterator[None]:
     """What goes on while the job runs: metrics over HTTP, and the export of verdicts."""
     with ExitStack() as stack:
         if context.args.metrics_port is not None:

@@ -53,6 +53,8 @@ class Routing:
     due_hours: float = 48.0
     further: Callable[[str, str], Objective | None] = lambda indicator, intent: None
     """The objective of a further indicator for an intent."""
+    patient: bool = False
+    """Whether a sample that could not be judged waits before the next try, as in a stream."""
 
 
 class Routed(NamedTuple):
@@ -71,7 +73,8 @@ def commit_verdicts(
     indicators become final with the sample's own one; while one of them is pending the sample is.
     """
     held = {v.request_id for v in found if v.state is EvaluationState.PENDING}
-    final = verdicts.commit_verdicts(tx, [_held(v) if v.request_id in held else v for v in found], now)
+    settled = [_held(v) if v.request_id in held else v for v in found]
+    final = verdicts.commit_verdicts(tx, settled, now, now if routing.patient else 0)
     by_id: dict[str, dict[str, Verdict]] = {}
     for verdict in found:
         by_id.setdefault(verdict.indicator, {}).setdefault(verdict.request_id, verdict)

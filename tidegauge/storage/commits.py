@@ -9,7 +9,10 @@ import msgspec
 from tidegauge.domain import TESTED_TIERS, Block, Deployment, Micros, Sample, test_block
 from tidegauge.storage import sampling
 from tidegauge.storage.histogram import add
+from tidegauge.storage.ledger import Claim
 from tidegauge.storage.store import Row, Transaction
+
+_FREE = {"owner": None, "sweep": "", "free_at": 0}
 
 _encode = msgspec.json.Encoder(order="sorted").encode
 
@@ -61,14 +64,13 @@ def commit_block(
     tx: Transaction,
     block: Block,
     result: BlockResult,
-    owner: str,
-    sweep: str,
+    claim: Claim | None,
     now: Micros,
     known: frozenset[int] | set[int] = frozenset(),
 ) -> tuple[Commit, set[str]]:
     """Writes a block's results if the block is still planned; the ids of samples that are new to the store.
 
-    Fresh samples are born claimed by `owner` in the sweep `sweep`. `known` are segments and accounts that the store
+    Fresh samples are born in the hands of `claim`, or free. `known` are segments and accounts that the store
     has already; what it has not is written.
     """
     sampling.lock(tx, shared=True)
@@ -92,7 +94,7 @@ def commit_block(
     _add_five_minutes(tx, result.rollup.five_minutes)
     _add_days(tx, result.rollup.days)
     cells = {row[:3]: [*row[3:], 0] for row in result.rollup.cells}
-    fresh, repeats = _add_samples(tx, block, result.samples, owner, sweep, now)
+    fresh, repeats = _add_samples(tx, block, result.samples, claim, now)
     for sample in fresh.values():
         if sample.request.served_by in TESTED_TIERS:
             cells[_cell(sample)][3] += 1
@@ -236,7 +238,7 @@ def _order(sample: Sample) -> tuple[Micros, str]:
 
 
 def _add_samples(
-    tx: Transaction, block: Block, samples: Sequence[Sample], owner: str, sweep: str, now: Micros
+    tx: Transaction, block: Block, samples: Sequence[Sample], claim: Claim | None, now: Micros
 ) -> tuple[dict[str, Sample], dict[tuple[str, int], int]]:
     """Samples that were new, and the others counted by intent and plan."""
     repeats: dict[tuple[str, int], int] = {}
@@ -250,7 +252,8 @@ def _add_samples(
         standing[name], repeat = sorted((rival, sample), key=_order)
         _count(repeats, repeat)
     names = sorted(standing)
-    rows = [sample_row(standing[name], block, now) | {"owner": owner, "sweep": sweep} for name in names]
+    held = {"owner": claim.owner, "sweep": claim.sweep, "free_at": claim.until} if claim else _FREE
+    rows = [sample_row(standing[name], block, now) | held for name in names]
     tx.many("insert_sample", rows)
     mine = {
         row["request_id"]

@@ -13,6 +13,16 @@ from tidegauge.storage.store import Row, Transaction
 
 HEARTBEAT = 2 * SECOND
 DEAD_AFTER = 10 * SECOND
+SKEW = 60 * SECOND
+"""How far the clocks of owners may be apart; a heartbeat further ahead was written before a clock was set back."""
+
+LEASE = 30 * SECOND
+"""How long work in hand stays with a stream's owner without word of it: engines lose elements whose worker lives on."""
+
+NEVER = 1 << 62
+"""Until when a job that looks once keeps what it has claimed: as long as it lives."""
+
+_NAMES = 500  # in one statement
 
 _decode_request = msgspec.json.Decoder(Request).decode
 
@@ -48,16 +58,19 @@ class Owner(msgspec.Struct, frozen=True):
     host: str
     pid: int
     pid_started: float
+    job: str = ""
+    """The stream it works for."""
 
     @classmethod
-    def this_process(cls, now: Micros) -> "Owner":
+    def this_process(cls, now: Micros, job: str = "") -> "Owner":
         pid, host = os.getpid(), socket.gethostname()
         started = psutil.Process(pid).create_time()
-        return cls(short_hash(host, str(pid), str(started), str(now)), host, pid, started)
+        return cls(short_hash(host, str(pid), str(started), str(now), job), host, pid, started, job)
 
 
 def beat(tx: Transaction, owner: Owner, now: Micros) -> None:
-    tx.run("beat", owner=owner.name, host=owner.host, pid=owner.pid, pid_started=owner.pid_started, now=now)
+    values = msgspec.structs.asdict(owner)
+    tx.run("beat", owner=values.pop("name"), now=now, **values)
 
 
 def leave(tx: Transaction, owner: Owner) -> None:
@@ -68,7 +81,16 @@ def leave(tx: Transaction, owner: Owner) -> None:
 
 def live_owners(tx: Transaction, now: Micros) -> list[str]:
     """Names of those who still work: a fresh heartbeat, and not a process of this host that is gone."""
-    return [row["owner"] for row in tx.rows("owners") if row["heartbeat_at"] >= now - DEAD_AFTER and not _gone(row)]
+    return [row["owner"] for row in live_rows(tx, now)]
+
+
+def live_rows(tx: Transaction, now: Micros) -> list[Row]:
+    """The same, with all that is known of them."""
+    return [row for row in tx.rows("owners") if _beats(row, now) and not _gone(row)]
+
+
+def _beats(row: Row, now: Micros) -> bool:
+    return bool(now - DEAD_AFTER <= row["heartbeat_at"] <= now + SKEW)
 
 
 def _gone(row: Row) -> bool:
@@ -154,16 +176,25 @@ class Claimed(msgspec.Struct, frozen=True):
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """Who takes work, for which sweep, and who else is alive."""
+    """Who takes work, for which sweep, who else is alive, and until when nobody else takes it."""
 
     owner: str
     sweep: str
     live: list[str]
+    now: Micros
+    until: Micros = NEVER
+
+    def values(self) -> dict[str, Any]:
+        return msgspec.structs.asdict(self) | _lease(self.now)
+
+
+def _lease(now: Micros) -> dict[str, Micros]:
+    return {"horizon": now + 4 * LEASE, "never": NEVER}
 
 
 def claim_blocks(tx: Transaction, claim: Claim, planned_by: Micros, most: int) -> list[Claimed]:
     """Takes planned blocks that nobody alive works on and that this sweep has not given up, oldest plan first."""
-    taken = tx.rows("claim_blocks", planned_by=planned_by, most=most, **msgspec.structs.asdict(claim))
+    taken = tx.rows("claim_blocks", planned_by=planned_by, most=most, **claim.values())
     if not taken:
         return []
     mine = {(row["generation"], row["start"]) for row in taken}
@@ -177,6 +208,18 @@ def claim_blocks(tx: Transaction, claim: Claim, planned_by: Micros, most: int) -
     ]
 
 
+def take_block(tx: Transaction, claim: Claim, block: Block, from_owner: str) -> bool:
+    """Takes a block from the one who claimed it for whoever reads it; False when somebody else is at it."""
+    values = {"generation": block.generation, "start": block.start, "from_owner": from_owner}
+    return tx.run("take_block", **values, **claim.values()) > 0
+
+
+def in_work(tx: Transaction, live: Sequence[str], now: Micros) -> tuple[int, int]:
+    """Blocks and pending samples that some of these owners hold."""
+    arguments = {"live": list(live), "now": now}
+    return int(tx.value("count_blocks_in_work", **arguments)), int(tx.value("count_samples_in_work", **arguments))
+
+
 def release_block(tx: Transaction, block: Block, owner: str, reason: str, sweep: str = "") -> None:
     """Gives a block back. With a sweep, that sweep does not try it again."""
     tx.run("release_block", generation=block.generation, start=block.start, owner=owner, reason=reason, sweep=sweep)
@@ -187,9 +230,12 @@ def count_open_blocks(tx: Transaction, sweep: str, planned_by: Micros) -> int:
     return int(tx.value("count_open_blocks", planned_by=planned_by, sweep=sweep))
 
 
-def claim_samples(tx: Transaction, claim: Claim, most: int) -> list[Sample]:
+def claim_samples(
+    tx: Transaction, claim: Claim, most: int, *, ingested_by: Micros = NEVER, newest_first: bool = False
+) -> list[Sample]:
     """Takes pending samples that nobody alive works on and that this sweep has not tried yet."""
-    taken = tx.rows("claim_samples", most=most, **msgspec.structs.asdict(claim))
+    order = {"ingested_by": ingested_by, "direction": -1 if newest_first else 1}
+    taken = tx.rows("claim_samples", most=most, **order, **claim.values())
     samples: list[Any] = [
         Sample(request=_decode_request(row["payload"]), pi1=row["pi1"], plan=row["plan"], sha256=row["sha256"])
         for row in taken
@@ -197,6 +243,15 @@ def claim_samples(tx: Transaction, claim: Claim, most: int) -> list[Sample]:
     return sorted(samples, key=lambda sample: sample.request.request_id)
 
 
-def count_unswept(tx: Transaction, sweep: str, live: Sequence[str]) -> int:
+def keep_samples(tx: Transaction, owner: str, names: Sequence[str], until: Micros) -> None:
+    """Says that these are still being judged."""
+    for start in range(0, len(names), _NAMES):
+        tx.run("keep_samples", owner=owner, ids=list(names[start : start + _NAMES]), until=until)
+
+
+def count_free_samples(
+    tx: Transaction, sweep: str, live: Sequence[str], now: Micros, ingested_by: Micros = NEVER
+) -> int:
     """Pending samples that nobody alive works on and that this sweep has not tried."""
-    return int(tx.value("count_unswept", sweep=sweep, live=list(live)))
+    values = {"sweep": sweep, "live": list(live), "now": now, "ingested_by": ingested_by}
+    return int(tx.value("count_free_samples", **values, **_lease(now)))

@@ -25,13 +25,16 @@ _NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 _PARAMETER = re.compile(r"(?<!:):(\w+)")
 _LIST = re.compile(r"IN :(\w+)")
 _RETRYABLE = ("40001", "40P01")  # serialization failure, deadlock detected
+_ONLY = re.compile(r"/\*postgresql (.*?)\*/")
 _BUSY_MS = 60_000
 _IN_LIST = 500
 
 
 @cache
-def queries() -> dict[str, sa.TextClause]:
-    """All named statements. A parameter written ``IN :names`` takes a list."""
+def queries(dialect: str = "sqlite") -> dict[str, sa.TextClause]:
+    """All named statements. A parameter written ``IN :names`` takes a list; what stands in ``/*postgresql … */`` is for
+    that database alone.
+    """
     found: dict[str, sa.TextClause] = {}
     for file in sorted(importlib.resources.files("sql").joinpath("queries").iterdir(), key=lambda f: f.name):
         if not file.name.endswith(".sql"):
@@ -43,14 +46,15 @@ def queries() -> dict[str, sa.TextClause]:
             lists: list[sa.BindParameter[Any]] = [
                 sa.bindparam(p, expanding=True) for p in dict.fromkeys(_LIST.findall(text))
             ]
-            found[name] = sa.text(text.strip().rstrip(";")).bindparams(*lists)
+            only = _ONLY.sub(r"\1" if dialect == "postgresql" else "", text)
+            found[name] = sa.text(only.strip().rstrip(";")).bindparams(*lists)
     return found
 
 
 @cache
 def _driver_sql(query: str, dialect: str) -> str:
     """A statement in the driver's own parameter style; SQLite's is the one that the files are written in."""
-    text = str(queries()[query].text)
+    text = str(queries(dialect)[query].text)
     return text if dialect == "sqlite" else _PARAMETER.sub(r"%(\1)s", text.replace("%", "%%"))
 
 
@@ -65,7 +69,7 @@ class Transaction:
         return self._connection.dialect.name
 
     def rows(self, query: str, **parameters: Any) -> list[Row]:
-        result = self._connection.execute(queries()[query], parameters)
+        result = self._connection.execute(queries(self.dialect)[query], parameters)
         if not result.returns_rows:
             return []
         names = tuple(result.keys())
@@ -82,7 +86,7 @@ class Transaction:
 
     def run(self, query: str, **parameters: Any) -> int:
         """Runs a statement; the number of rows it touched."""
-        return self._connection.execute(queries()[query], parameters).rowcount
+        return self._connection.execute(queries(self.dialect)[query], parameters).rowcount
 
     def many(self, query: str, rows: Sequence[Row]) -> None:
         """Runs a statement once per row, in one batch. Rows go to the driver as they are: this is the hot path."""
@@ -99,8 +103,8 @@ class Transaction:
 
     def stream(self, query: str, **parameters: Any) -> Iterator[Row]:
         """Rows one after the other, for results that need not fit in memory."""
-        options = {"yield_per": 1000}
-        for row in self._connection.execute(queries()[query], parameters, execution_options=options).mappings():
+        statement, options = queries(self.dialect)[query], {"yield_per": 1000}
+        for row in self._connection.execute(statement, parameters, execution_options=options).mappings():
             yield dict(row)
 
     def script(self, text: str) -> None:
@@ -144,6 +148,11 @@ class Store:
             raise StoreUnavailable(f"store {self.shown_url}: {_first_line(error)}") from error
         except SQLAlchemyError as error:
             raise StoreError(f"store {self.shown_url}: {_first_line(error)}") from error
+
+    @property
+    def url_without_password(self) -> str:
+        """What may travel; those who arrive bring the password."""
+        return self._engine.url.set(password=None).render_as_string() if self._engine.url.password else self.url
 
     @property
     def shown_url(self) -> str:

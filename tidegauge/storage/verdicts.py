@@ -11,10 +11,10 @@ from tidegauge.storage.store import Transaction
 _encode = msgspec.json.encode
 
 
-def commit_verdicts(tx: Transaction, verdicts: Sequence[Verdict], now: Micros) -> list[str]:
+def commit_verdicts(tx: Transaction, verdicts: Sequence[Verdict], now: Micros, again_at: Micros = 0) -> list[str]:
     """Writes the verdicts of samples that are still pending; the ids of those that became final.
 
-    A pending verdict gives its sample back, to be tried again by a later sweep.
+    A pending verdict gives its sample back, to be tried again by a later sweep, some time after `again_at`.
     """
     first: dict[str, Verdict] = {}
     further: list[Verdict] = []
@@ -22,7 +22,7 @@ def commit_verdicts(tx: Transaction, verdicts: Sequence[Verdict], now: Micros) -
     for verdict in sorted(verdicts, key=lambda v: v.request_id):
         if verdict.state is EvaluationState.PENDING:
             if verdict.request_id not in released:
-                tx.run("release_samples_of", request_id=verdict.request_id, reason=verdict.reason)
+                tx.run("release_samples_of", request_id=verdict.request_id, reason=verdict.reason, now=again_at)
             released.add(verdict.request_id)
         elif verdict.indicator == HALLUCINATION:
             first.setdefault(verdict.request_id, verdict)

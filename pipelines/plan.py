@@ -1,0 +1,99 @@
+"""From a tick to the work that there is: blocks to read, pending samples to judge."""
+
+import math
+import time
+from collections.abc import Iterator
+
+import msgspec
+
+from pipelines.sources.build import Sources
+from pipelines.sources.source import Planning
+from pipelines.work import StoreDoFn, Sweep, Tick, Work
+from tidegauge.config import Config
+from tidegauge.domain import HOUR, Micros
+from tidegauge.storage import ledger, sampling, streams
+from tidegauge.storage.ledger import Claimed
+from tidegauge.storage.store import Transaction, retry_conflicts
+
+SWEEP_PORTION = 2_000
+SWEEP_ROUNDS = 4
+USUAL_RATE = 0.02
+MOST_PORTIONS = 4
+
+
+class Plan(StoreDoFn):
+    """tick → work. The ledger has blocks before anything is read of them."""
+
+    def setup(self) -> None:
+        super().setup()
+        self.sources = Sources(self.settings.sources)
+        config = self.settings.config
+        self.at_once = sweep_size(config)
+        self.looked = -math.inf
+
+    def teardown(self) -> None:
+        self.sources.close()
+        super().teardown()
+
+    def process(self, tick: Tick) -> Iterator[tuple[Tick, Work]]:
+        if self.settings.stream and not self._is_time(tick):
+            return
+        job = self.settings.config.job
+        self.sources.plan(self.store, self.clock, Planning(job.block_bytes, self.settings.final))
+        tick = msgspec.structs.replace(tick, owner=self.me(tick), planned_by=tick.planned_by or self.clock.now())
+        for claimed in retry_conflicts(self._claim_blocks, tick):
+            yield tick, claimed
+        for sweep in self._sweeps(tick) if self.settings.stream else (Sweep(SWEEP_PORTION),):
+            yield tick, sweep
+        self.looked = time.monotonic()
+
+    def _is_time(self, tick: Tick) -> bool:
+        """Ticks that queued behind a slow look are not made up for, and a stream that is to stop plans nothing."""
+        if time.monotonic() - self.looked < self.settings.config.stream.tick_seconds / 2:
+            return False
+        with self.store.read() as tx:
+            return not streams.stops(tx, self.settings.stream)
+
+    def _claim_blocks(self, tick: Tick) -> list[Claimed]:
+        with self.store.write() as tx:
+            hold = self.hold(tx, tick)
+            if self.settings.stream:
+                most = self.settings.config.stream.in_flight_blocks - ledger.in_work(tx, hold.live, hold.now)[0]
+            else:
+                most = self._portion(tx)
+            return ledger.claim_blocks(tx, hold, tick.planned_by, most) if most > 0 else []
+
+    def _portion(self, tx: Transaction) -> int:
+        """Blocks of a tick: what is held until its end are samples, and each tick ends with a wait for the judge."""
+        rate = max((plan.rate for plan in sampling.plans(tx)), default=1.0)
+        share = USUAL_RATE / rate if rate else MOST_PORTIONS
+        return round(self.settings.config.job.portion_blocks * min(max(share, 1), MOST_PORTIONS))
+
+    def _sweeps(self, tick: Tick) -> Iterator[Sweep]:
+        """As many as there are samples for, in portions that spread over workers and end within a checkpoint."""
+        limit = self.settings.config.stream.in_flight_samples
+        with self.store.read() as tx:
+            now = self.clock.now()
+            live = ledger.live_owners(tx, now)
+            free = min(ledger.count_free_samples(tx, tick.sweep, live, now), limit - ledger.in_work(tx, live, now)[1])
+            old = self._overdue(tx, tick, live, now)
+        if old:
+            yield Sweep(SWEEP_PORTION, shed=True)
+        for _ in range(0, free, self.at_once):
+            yield Sweep(self.at_once)
+
+    def _overdue(self, tx: Transaction, tick: Tick, live: list[str], now: Micros) -> int:
+        by = shed_by(self.settings.config, now)
+        return 0 if by is None else ledger.count_free_samples(tx, tick.sweep, live, now, by)
+
+
+def sweep_size(config: Config) -> int:
+    """Samples of a stream's sweep: some rounds of the judges' concurrency."""
+    asked = [judge.concurrency for judge in (config.judge, *config.judges.values()) if judge.on]
+    return SWEEP_ROUNDS * max(asked) if asked else SWEEP_PORTION
+
+
+def shed_by(config: Config, now: Micros) -> Micros | None:
+    """Pending samples that came before this go without a judge; None where no rule says so."""
+    hours = config.stream.shed_after_hours
+    return None if hours is None else now - round(hours * HOUR)

@@ -1,0 +1,103 @@
+"""This process among the owners of work, for as long as a stream's transforms live in it.
+
+The engine says neither when a worker dies nor what it lost with it. So every process that holds work beats on its own,
+and says from time to time which samples it is still judging; the rest goes to others when its lease is over.
+"""
+
+import logging
+import threading
+import time
+import weakref
+from typing import Protocol
+
+from tidegauge.domain import SECOND, Clock
+from tidegauge.errors import TidegaugeError
+from tidegauge.storage import ledger
+from tidegauge.storage.ledger import Owner
+from tidegauge.storage.store import Store
+
+_RENEW_SECONDS = ledger.LEASE / SECOND / 3
+_LONGEST_SECONDS = 600.0
+"""No judge takes longer; what is held for longer was forgotten by the engine."""
+
+_log = logging.getLogger("tidegauge")
+_lock = threading.Lock()
+_present: dict[tuple[str, str], "Presence"] = {}
+
+
+class Holder(Protocol):
+    """Somebody with samples in hand."""
+
+    @property
+    def held(self) -> dict[str, float]:
+        """Ids of samples, each with the monotonic time since when."""
+
+
+class Presence:
+    """A row in the ledger's owners with a heartbeat."""
+
+    def __init__(self, store_url: str, job: str, clock: Clock) -> None:
+        self._store = Store(store_url)
+        self._clock = clock
+        self._holders: weakref.WeakSet[Holder] = weakref.WeakSet()
+        self._ended = threading.Event()
+        self.owner = Owner.this_process(clock.now(), job)
+        self._beat()
+        self._thread = threading.Thread(target=self._keep_beating, daemon=True, name="heartbeat")
+        self._thread.start()
+
+    @classmethod
+    def here(cls, store_url: str, job: str, clock: Clock) -> "Presence":
+        """The one of this process."""
+        with _lock:
+            found = _present.get((store_url, job))
+            if found is None:
+                found = _present[store_url, job] = cls(store_url, job, clock)
+            return found
+
+    def add(self, holder: Holder) -> None:
+        """Samples of the holder are kept for as long as it is alive and says that it holds them."""
+        self._holders.add(holder)
+
+    def leave(self) -> None:
+        """Gives back all work; nothing that is done afterwards counts as this owner's."""
+        self._ended.set()
+        self._thread.join()
+        with self._store.write() as tx:
+            ledger.leave(tx, self.owner)
+        self._store.close()
+
+    def _beat(self) -> None:
+        with self._store.write() as tx:
+            ledger.beat(tx, self.owner, self._clock.now())
+
+    def _keep_beating(self) -> None:
+        renewed = time.monotonic()
+        while not self._ended.wait(ledger.HEARTBEAT / SECOND):
+            try:
+                self._beat()
+                if time.monotonic() - renewed >= _RENEW_SECONDS:
+                    renewed = time.monotonic()
+                    self._renew()
+            except TidegaugeError as error:  # a missed beat must not end the worker; the next one may get through
+                _log.warning("heartbeat: %s", error)
+
+    def _renew(self) -> None:
+        now = time.monotonic()
+        held = [
+            name
+            for holder in list(self._holders)
+            for name, since in list(holder.held.items())
+            if _RENEW_SECONDS / 2 <= now - since <= _LONGEST_SECONDS
+        ]
+        if held:
+            with self._store.write() as tx:
+                ledger.keep_samples(tx, self.owner.name, sorted(held), self._clock.now() + ledger.LEASE)
+
+
+def leave_all() -> None:
+    """Ends every presence of this process, as a submitter does whose transforms ran within it."""
+    with _lock:
+        while _present:
+            _, presence = _present.popitem()
+            presence.leave()

@@ -1,0 +1,86 @@
+"""What a job does before it looks, and how it is told to stop; the same for one that looks once and for a stream."""
+
+import contextlib
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+from evaluators.build import build_cascade, build_further
+from pipelines import sampling
+from tidegauge.config import Config
+from tidegauge.domain import Clock, Micros
+from tidegauge.service import artifacts, objectives
+from tidegauge.storage.migrations import migrate
+from tidegauge.storage.store import Store
+
+_log = logging.getLogger("tidegauge")
+
+
+class Progress(Protocol):
+    def __call__(self, event: str, **facts: Any) -> None: ...
+
+
+def to_stderr(event: str, **facts: Any) -> None:
+    """Progress for people."""
+    print(f"{event}: " + ", ".join(f"{k} {v}" for k, v in facts.items()), file=sys.stderr, flush=True)  # noqa: T201
+
+
+def to_stderr_as_json(event: str, **facts: Any) -> None:
+    """Progress for machines: one object a line."""
+    print(json.dumps({"event": event, **facts}), file=sys.stderr, flush=True)  # noqa: T201
+
+
+def declare_objectives(store: Store, config: Config, now: Micros) -> list[str]:
+    """Stores the objectives of every intent that has any; a line for each that changed."""
+    with store.write() as tx:
+        intents = objectives.known_intents(tx)
+        wanted = [config.objective(intent) for intent in intents]
+        wanted += [config.as_objective(slo) for slo in config.counted(intents)]
+        return objectives.declare(tx, wanted, now)
+
+
+def silent(event: str, **facts: Any) -> None:
+    """No progress."""
+
+
+def prepare(config: Config, store: Store, clock: Clock, progress: Progress) -> None:
+    """Schema, artifacts, sampling plan and objectives. Raises TidegaugeError for what cannot be."""
+    migrate(store)
+    cascade = build_cascade(config)
+    everybody = (cascade, *build_further(config).values())
+    artifacts.register(store, tuple(one for c in everybody for one in c.artifacts()), clock.now())
+    given = os.environ.get(sampling.KEY_VARIABLE)
+    sampling.prepare(store, clock, config.sampling.rate, given, _log.warning)
+    for line in declare_objectives(store, config, clock.now()):
+        progress("objective", changed=line)
+    if config.judge.base_url is None:
+        progress("judge", state="not configured: heuristics alone decide")
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Beam warns at import of cloud clients that nobody asked for."""
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+@contextlib.contextmanager
+def signals(stop: Callable[[], None]) -> Iterator[None]:
+    """Calls `stop` on SIGTERM and SIGINT, where handlers can be set at all."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    kept = {number: signal.signal(number, lambda *_: stop()) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
