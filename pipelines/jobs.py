@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from pipelines.start import Progress, prepare, quiet, signals, silent, to_stderr, to_stderr_as_json
+from pipelines.start import Progress, placed, prepare, quiet, signals, silent, to_stderr, to_stderr_as_json
 from tidegauge.config import Config, SourceSection
 from tidegauge.domain import SECOND, Clock, Micros
 from tidegauge.errors import UsageError
@@ -80,7 +80,7 @@ class _Job:
         with quiet():
             from pipelines.work import Settings
 
-            self.settings = Settings(config, sources, clock, final)
+            self.settings = Settings(placed(config, store.url), sources, clock, final)
         self._looked_at = time.monotonic()
 
     def until_next(self, every: float) -> float:

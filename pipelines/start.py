@@ -10,6 +10,8 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
+import msgspec
+
 from evaluators.build import build_cascade, build_further
 from pipelines import sampling
 from tidegauge.config import Config
@@ -60,6 +62,11 @@ def prepare(config: Config, store: Store, clock: Clock, progress: Progress) -> N
         progress("objective", changed=line)
     if config.judge.base_url is None:
         progress("judge", state="not configured: heuristics alone decide")
+
+
+def placed(config: Config, url: str) -> Config:
+    """The configuration with the store that is really used, which the command line may have named."""
+    return msgspec.structs.replace(config, store=msgspec.structs.replace(config.store, url=url))
 
 
 @contextlib.contextmanager

@@ -11,10 +11,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-import msgspec
-
 from pipelines import presence, runners
-from pipelines.start import Progress, prepare, quiet, signals, to_stderr
+from pipelines.start import Progress, placed, prepare, quiet, signals, to_stderr
 from tidegauge.alerts.act import act
 from tidegauge.config import Config, SourceSection
 from tidegauge.domain import Clock, short_hash
@@ -72,8 +70,7 @@ def _settings(config: Config, store: Store, clock: Clock, sources: tuple[SourceS
         from pipelines.work import STORE_VARIABLE, Settings
     # Workers may be this very process; others have their own environment. A password never travels in a pipeline.
     os.environ[STORE_VARIABLE] = store.url
-    place = msgspec.structs.replace(config.store, url=store.url_without_password)
-    return Settings(msgspec.structs.replace(config, store=place), sources, clock, stream=job)
+    return Settings(placed(config, store.url_without_password), sources, clock, stream=job)
 
 
 class _Supervisor:

@@ -50,15 +50,17 @@ RETURNING start, stop
 UPDATE generations SET state = 'gone' WHERE generation = :generation
 
 -- What is in work has an owner and a time until which nobody else takes it while the owner lives. A time further away
--- than any lease was written by a clock that was set back meanwhile.
+-- than any lease was written by a clock that was set back meanwhile. (PostgreSQL may run a subquery more than once, and
+-- one that locks then finds more each time: hence the MATERIALIZED ones.)
 
 -- name: claim_blocks
-UPDATE blocks SET owner = :owner, free_at = :until
-WHERE state = 'planned' AND (generation, start) IN (
+WITH free AS MATERIALIZED (
     SELECT b.generation, b.start FROM blocks b JOIN generations g ON g.generation = b.generation
     WHERE b.state = 'planned' AND b.planned_at <= :planned_by AND b.sweep <> :sweep
         AND (b.owner IS NULL OR b.owner NOT IN :live OR b.free_at <= :now OR b.free_at BETWEEN :horizon AND :never - 1)
     ORDER BY b.planned_at, g.path, b.start LIMIT :most /*postgresql FOR UPDATE OF b SKIP LOCKED */)
+UPDATE blocks SET owner = :owner, free_at = :until
+WHERE state = 'planned' AND (generation, start) IN (SELECT generation, start FROM free)
 RETURNING generation, start
 
 -- name: take_block
@@ -87,12 +89,13 @@ WHERE generation = :generation AND start = :start AND state = 'planned' AND owne
 SELECT count(*) FROM blocks WHERE state = 'planned' AND planned_at <= :planned_by AND sweep <> :sweep
 
 -- name: claim_samples
-UPDATE samples SET owner = :owner, sweep = :sweep, free_at = :until
-WHERE state = 'pending' AND request_id IN (
+WITH free AS MATERIALIZED (
     SELECT request_id FROM samples
     WHERE state = 'pending' AND sweep <> :sweep AND ingested_at <= :ingested_by
         AND (owner NOT IN :live OR free_at <= :now OR free_at BETWEEN :horizon AND :never - 1)
     ORDER BY timestamp * :direction, request_id LIMIT :most /*postgresql FOR UPDATE SKIP LOCKED */)
+UPDATE samples SET owner = :owner, sweep = :sweep, free_at = :until
+WHERE state = 'pending' AND request_id IN (SELECT request_id FROM free)
 RETURNING request_id, payload, pi1, plan, sha256
 
 -- name: keep_samples

@@ -5,6 +5,7 @@ from pathlib import Path
 from pipelines import jobs
 from tests.support.ingest import Now
 from tests.support.logs import line
+from tidegauge.cli import main
 from tidegauge.config import Config, JobSection, SamplingSection, StoreSection
 from tidegauge.storage.dump import canonical
 from tidegauge.storage.status import status
@@ -48,3 +49,16 @@ def test_the_dump_is_the_same_however_the_log_is_cut(store: Store, tmp_path: Pat
     migrate(other)
     assert run(other, f"{parts}/*.jsonl", block_bytes=2_000) == first
     other.close()
+
+
+def test_a_store_named_on_the_command_line_is_the_one_that_is_written(tmp_path: Path) -> None:
+    (tmp_path / "log.jsonl").write_bytes(line() + b"\n")
+    config = tmp_path / "tidegauge.yaml"
+    config.write_text(f'store: {{url: "sqlite:///other.db"}}\nsources: [{{files: "{tmp_path}/log.jsonl"}}]\n')
+    named = f"sqlite:///{tmp_path}/named.db"
+    assert main(["run", "--config", str(config), "--store", named]) == 0
+    store = Store(named)
+    with store.read() as tx:
+        assert status(tx, 0)["seen"] == 1
+    store.close()
+    assert not (tmp_path / "other.db").exists()
