@@ -52,7 +52,7 @@ class Plan(StoreDoFn):
         if time.monotonic() - self.looked < self.settings.config.stream.tick_seconds / 2:
             return False
         with self.store.read() as tx:
-            return not streams.stops(tx, self.settings.stream)
+            return not streams.stops(tx, self.settings.stream, self.clock.now())
 
     def _claim_blocks(self, tick: Tick) -> list[Claimed]:
         with self.store.write() as tx:

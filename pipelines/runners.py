@@ -1,9 +1,27 @@
 """What the stream runs on: Beam options for Prism, for Flink, and for any other runner."""
 
+import logging
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from tidegauge.config import StreamSection
+import httpx
+
+from tidegauge.config import FlinkSection, PrismSection, StreamSection
+from tidegauge.errors import UsageError
+
+_log = logging.getLogger("tidegauge")
+
+_CONNECT_SECONDS = 5.0
+_PRISM_SECONDS = 20.0
+_QUIET = "--experiments=disable_logging_submission_environment"
+"""Otherwise a submission asks pip for a list of packages, and pip may not be there."""
 
 
 @contextmanager
@@ -12,5 +30,117 @@ def options(runner: str, section: StreamSection, further: Sequence[str] = ()) ->
 
     Raises UsageError for a runner that is not there, with how to get it.
     """
-    del section
-    yield [f"--runner={runner}", "--streaming", *further]
+    given = [*section.options, *further]
+    match runner.lower():
+        case "prism" | "prismrunner":
+            with _prism(section.prism) as endpoint:
+                yield [*_portable(endpoint), "--environment_type=LOOPBACK", *given]
+        case "flink":
+            with tempfile.TemporaryDirectory(prefix="tidegauge-") as directory:
+                yield [*_flink(section.flink, _empty_jar(directory)), *given]
+        case "dataflow":
+            yield ["--runner=DataflowRunner", "--streaming", *given]
+        case _:
+            yield [f"--runner={runner}", "--streaming", *given]
+
+
+@contextmanager
+def _prism(section: PrismSection) -> Iterator[str]:
+    """A Prism server on a free port. It ends with the context, and by itself when this process was killed."""
+    program = shutil.which(os.path.expanduser(section.location or "prism"))
+    if program is None:
+        place = section.location or "PATH"
+        raise UsageError(
+            f"prism: no such program at {place}; `tidegauge engine install prism --dir DIR` builds it, and "
+            "stream.prism.location in tidegauge.yaml names it"
+        )
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    flags = [f"-job_port={port}", "-serve_http=false", "-idle_shutdown_timeout=20s", "-log_level=warn"]
+    server = subprocess.Popen([program, *flags], stdin=subprocess.DEVNULL, start_new_session=True)  # noqa: S603
+    try:
+        _wait_for(port, server)
+        yield f"localhost:{port}"
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _wait_for(port: int, server: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + _PRISM_SECONDS
+    while server.poll() is None and time.monotonic() < deadline:
+        try:
+            socket.create_connection(("localhost", port), timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.05)
+    raise UsageError(f"prism: {server.args[0]!r} does not take connections")  # type: ignore[index]
+
+
+def _portable(endpoint: str) -> list[str]:
+    return ["--runner=PortableRunner", "--streaming", f"--job_endpoint={endpoint}", _QUIET]
+
+
+def _flink(section: FlinkSection, jar: str) -> list[str]:
+    _must_answer(section.job_endpoint)
+    given = _portable(section.job_endpoint)
+    if section.artifact_endpoint:
+        given.append(f"--artifact_endpoint={section.artifact_endpoint}")
+    given.append(f"--environment_type={section.environment.upper()}")
+    if section.environment_config:
+        given.append(f"--environment_config={section.environment_config}")
+    return [
+        *given,
+        f"--parallelism={section.parallelism}",
+        f"--sdk_worker_parallelism={section.parallelism}",
+        f"--checkpointing_interval={round(section.checkpoint_seconds * 1000)}",
+        # Without it a streaming job emits nothing at all, and says nothing about it.
+        "--finish_bundle_before_checkpointing",
+        # Otherwise every submission carries the whole class path of the job server.
+        f"--files_to_stage={jar}",
+    ]
+
+
+def cancel(runner: str, section: StreamSection, jobs: Sequence[str]) -> None:
+    """Takes what is left of these jobs off a cluster that goes on without us. Their ticks have ended anyway."""
+    rest = section.flink.rest
+    if runner.lower() != "flink" or not jobs:
+        return
+    if rest is None:
+        _log.warning(
+            "stream.flink.rest is not set: jobs without ticks stay on the cluster until they are cancelled there"
+        )
+        return
+    names = {job_name(job) for job in jobs}
+    try:
+        with httpx.Client(base_url=rest, timeout=_CONNECT_SECONDS) as flink:
+            for job in flink.get("/jobs/overview").raise_for_status().json()["jobs"]:
+                if job["name"] in names and job["end-time"] < 0:
+                    flink.patch(f"/jobs/{job['jid']}", params={"mode": "cancel"}).raise_for_status()
+    except (httpx.HTTPError, ValueError, KeyError) as error:
+        _log.warning("flink at %s: could not cancel %s: %s", rest, ", ".join(sorted(names)), error)
+
+
+def job_name(job: str) -> str:
+    """What the engine's pages call a stream."""
+    return f"tidegauge-{job}"
+
+
+def _must_answer(endpoint: str) -> None:
+    host, _, port = endpoint.rpartition(":")
+    try:
+        with socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS):
+            return
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"flink: no job server of Beam at {endpoint} ({error}); stream.flink.job_endpoint in tidegauge.yaml names "
+            "it, and `tidegauge engine start flink` starts one on this machine"
+        ) from None
+
+
+def _empty_jar(directory: str) -> str:
+    path = os.path.join(directory, "empty.jar")
+    with zipfile.ZipFile(path, "w") as jar:
+        jar.writestr("META-INF/MANIFEST.MF", "Manifest-Version: 1.0\n")
+    return path

@@ -4,19 +4,23 @@ The engine's own state is worth nothing to us: whatever it loses, the ledger sti
 """
 
 import logging
+import math
 import os
 import threading
 import time
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
+
+import msgspec
 
 from pipelines import presence, runners
 from pipelines.start import Progress, placed, prepare, quiet, signals, to_stderr
 from tidegauge.alerts.act import act
 from tidegauge.config import Config
 from tidegauge.config_sources import SourceSection
-from tidegauge.domain import Clock, short_hash
+from tidegauge.domain import SECOND, Clock
 from tidegauge.errors import StoreError, TidegaugeError, UsageError
 from tidegauge.storage import ledger, streams
 from tidegauge.storage.status import status
@@ -24,6 +28,7 @@ from tidegauge.storage.store import Store
 
 _POLL_SECONDS = 0.5
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
+_END_SECONDS = 5.0
 _GOOD_SECONDS = 120.0
 """A pipeline that ran for so long is submitted again at once when it fails."""
 
@@ -58,31 +63,31 @@ def stream(
     if not sources:
         raise UsageError("no sources: name them in tidegauge.yaml under `sources`, or give --log GLOB")
     prepare(config, store, clock, progress)
-    job = short_hash(str(os.getpid()), str(clock.now()), runner)
-    supervisor = _Supervisor(config, store, clock, job, progress)
-    with supervisor.registered(runner), signals(supervisor.stop):
-        submitted = supervisor.keep_running(_settings(config, store, clock, sources, job), runner, options)
+    supervisor = _Supervisor(config, store, clock, runner, progress)
+    with signals(supervisor.stop):
+        submitted = supervisor.keep_running(_settings(config, store, clock, sources), options)
     with store.read() as tx:
         return Summary(submitted, supervisor.drained, status(tx, clock.now()))
 
 
-def _settings(config: Config, store: Store, clock: Clock, sources: tuple[SourceSection, ...], job: str) -> Any:
+def _settings(config: Config, store: Store, clock: Clock, sources: tuple[SourceSection, ...]) -> Any:
     with quiet():
         from pipelines.work import STORE_VARIABLE, Settings
     # Workers may be this very process; others have their own environment. A password never travels in a pipeline.
     os.environ[STORE_VARIABLE] = store.url
-    return Settings(placed(config, store.url_without_password), sources, clock, stream=job)
+    return Settings(placed(config, store.url_without_password), sources, clock)
 
 
 class _Supervisor:
-    def __init__(self, config: Config, store: Store, clock: Clock, job: str, progress: Progress) -> None:
+    def __init__(self, config: Config, store: Store, clock: Clock, runner: str, progress: Progress) -> None:
         self._config = config
         self._store = store
         self._clock = clock
-        self._job = job
+        self._runner = runner
         self._progress = progress
         self._stopping = threading.Event()
         self._hurry = threading.Event()
+        self._beaten = -math.inf
         self.drained = False
 
     def stop(self) -> None:
@@ -91,29 +96,19 @@ class _Supervisor:
             self._hurry.set()
         self._stopping.set()
 
-    @contextmanager
-    def registered(self, runner: str) -> Iterator[None]:
-        """The stream's row in the store, by which its workers see when to stop."""
-        with self._store.write() as tx:
-            others = len({row["job"] for row in ledger.live_rows(tx, self._clock.now()) if row["job"]})
-            streams.submit(tx, self._job, runner, self._clock.now())
-        if others:
-            self._progress("beside", streams=others)
-        try:
-            yield
-        finally:
-            presence.leave_all()
-            with self._store.write() as tx:
-                streams.end(tx, self._job)
-
-    def keep_running(self, settings: Any, runner: str, further: Sequence[str]) -> int:
-        """Submits, and again after a failure; how often."""
+    def keep_running(self, settings: Any, further: Sequence[str]) -> int:
+        """Submits, and again after a failure; how often. Raises UsageError when the runner is not there at first."""
         submitted, pause = 0, _FIRST_PAUSE
         while not self._stopping.is_set():
             began = time.monotonic()
-            with runners.options(runner, self._config.stream, further) as options:
-                submitted += 1
-                reason = self._run_once(settings, options)
+            try:
+                with runners.options(self._runner, self._config.stream, further) as options, self._registered() as job:
+                    submitted += 1
+                    reason = self._run_once(msgspec.structs.replace(settings, stream=job), options)
+            except (UsageError, StoreError) as error:
+                if not submitted:
+                    raise
+                reason = str(error)
             if self._stopping.is_set():
                 break
             pause = _FIRST_PAUSE if time.monotonic() - began > _GOOD_SECONDS else min(2 * pause, _LONGEST_PAUSE)
@@ -121,44 +116,85 @@ class _Supervisor:
             self._stopping.wait(pause)
         return submitted
 
+    @contextmanager
+    def _registered(self) -> Iterator[str]:
+        """The row of one submission in the store, by which its workers, wherever they are, see when to stop."""
+        job = uuid.uuid4().hex[:12]
+        with self._store.write() as tx:
+            others = len({row["job"] for row in ledger.live_rows(tx, self._clock.now()) if row["job"]})
+            streams.submit(tx, job, self._runner, self._clock.now())
+            left_behind = streams.left_behind(tx, self._clock.now())
+        self._end(left_behind)
+        if others:
+            self._progress("beside", streams=others)
+        try:
+            yield job
+        finally:
+            presence.leave_all()
+            self._end([job])
+
+    def _end(self, jobs: Sequence[str]) -> None:
+        with self._store.write() as tx:
+            for job in jobs:
+                streams.end(tx, job)
+        runners.cancel(self._runner, self._config.stream, jobs)
+
     def _run_once(self, settings: Any, options: Sequence[str]) -> str:
         """From submission to the end of the pipeline; why it ended."""
         try:
-            result = _submit(settings, options)
+            result = _submit(settings, [*options, f"--job_name={runners.job_name(settings.stream)}"])
         except Exception as error:  # noqa: BLE001 - whatever a runner raises: the next submission may get through
             return _line(error)
-        self._progress("running", job=self._job)
+        self._progress("running", job=settings.stream)
         try:
             while not self._stopping.wait(_POLL_SECONDS):
+                self._beat(settings.stream)
                 if str(result.state) in _ENDED:
                     return _reason(result)
-            self._drain()
+            self._drain(settings.stream)
+            self._wait_for_end(result)
         except Exception as error:  # noqa: BLE001 - a runner that is gone
             return _line(error)
         finally:
             _cancel(result)
         return "stopped"
 
-    def _drain(self) -> None:
+    def _beat(self, job: str) -> None:
+        if time.monotonic() - self._beaten < ledger.HEARTBEAT / SECOND:
+            return
+        self._beaten = time.monotonic()
+        try:
+            with self._store.write() as tx:
+                streams.beat(tx, job, self._clock.now())
+        except StoreError as error:
+            _log.warning("%s", error)
+
+    def _wait_for_end(self, result: Any) -> None:
+        """The ticks have ended, and the pipeline soon will; a job server that is told to cancel may not tell Flink."""
+        deadline = time.monotonic() + _END_SECONDS
+        while str(result.state) not in _ENDED and time.monotonic() < deadline and not self._hurry.wait(_POLL_SECONDS):
+            pass
+
+    def _drain(self, job: str) -> None:
         """Waits until nobody of this stream has work in hand, and decides what came of it."""
         with self._store.write() as tx:
-            streams.stop(tx, self._job)
+            streams.stop(tx, job)
         self._progress("stopping", after="the work in hand")
         deadline = time.monotonic() + self._config.stream.drain_seconds
         idle = 0
         # A worker may have seen the stream running just before it was stopped, and claims only then.
         while time.monotonic() < deadline and not self._hurry.wait(_POLL_SECONDS):
-            idle = 0 if self._in_hand() else idle + 1
+            idle = 0 if self._in_hand(job) else idle + 1
             if idle * _POLL_SECONDS > 2 * self._config.stream.tick_seconds:
                 self.drained = True
                 break
         act(self._store, self._config, self._clock)
 
-    def _in_hand(self) -> bool:
+    def _in_hand(self, job: str) -> bool:
         try:
             with self._store.read() as tx:
                 now = self._clock.now()
-                mine = [row["owner"] for row in ledger.live_rows(tx, now) if row["job"] == self._job]
+                mine = [row["owner"] for row in ledger.live_rows(tx, now) if row["job"] == job]
                 return any(ledger.in_work(tx, mine, now))
         except StoreError as error:
             _log.warning("%s", error)
@@ -172,9 +208,10 @@ def _submit(settings: Any, options: Sequence[str]) -> Any:
 
         from pipelines.online import Online
         from pipelines.ticks import ticks
+    for name in ("apache_beam.options.pipeline_options", "apache_beam.runners.portability.stager"):
+        logging.getLogger(name).setLevel(logging.ERROR)  # they warn of options that are the job server's to know
     pipeline = beam.Pipeline(options=PipelineOptions(list(options)))
-    tick = settings.config.stream.tick_seconds
-    _ = pipeline | "tick" >> ticks(settings.stream, tick) | "online" >> Online(settings)
+    _ = pipeline | "tick" >> ticks(settings) | "online" >> Online(settings)
     return pipeline.run()
 
 

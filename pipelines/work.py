@@ -49,6 +49,12 @@ class Sweep(msgspec.Struct, frozen=True):
 Work = Claimed | Sweep
 
 
+def open_store(settings: Settings) -> Store:
+    """In a stream the worker's environment may name it: a password does not travel."""
+    url = settings.config.store.url
+    return Store(os.environ.get(STORE_VARIABLE, url) if settings.stream else url)
+
+
 class StoreDoFn(beam.DoFn):
     """A DoFn with the store open."""
 
@@ -56,11 +62,9 @@ class StoreDoFn(beam.DoFn):
         self.settings = settings
 
     def setup(self) -> None:
-        url = self.settings.config.store.url
-        if self.settings.stream:  # a password does not travel: the worker's environment brings it
-            url = os.environ.get(STORE_VARIABLE, url)
-            self.presence = Presence.here(url, self.settings.stream, self.clock)
-        self.store = Store(url)
+        self.store = open_store(self.settings)
+        if self.settings.stream:
+            self.presence = Presence.here(self.store.url, self.settings.stream, self.clock)
 
     def teardown(self) -> None:
         self.store.close()

@@ -79,6 +79,7 @@ def parser() -> argparse.ArgumentParser:
         _files,
         _demo,
         _drill,
+        _engine,
     ):
         add(commands, shared)
     return top
@@ -344,3 +345,18 @@ def _json(to: argparse.ArgumentParser) -> argparse.ArgumentParser:
 
 if __name__ == "__main__":
     sys.exit(main())
+
+
+def _engine(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:
+    engine = _Commands(commands, shared).add("engine", "Prism, Flink and Kafka for development, on loopback", "engine")
+    inner = _Commands(engine.add_subparsers(title="actions", metavar="ACTION", required=True), shared)
+    install = inner.add("install", "put pinned artifacts of the package indexes in place", "engine", "install")
+    install.add_argument("engines", nargs="+", choices=("prism", "flink", "kafka"), metavar="prism|flink|kafka")
+    start = inner.add("start", "start it in the background, and print what the configuration needs", "engine", "start")
+    stop = inner.add("stop", "stop what `start` has started", "engine", "stop")
+    status = inner.add("status", "its parts, and whether they run", "engine", "status")
+    for action in (start, stop, status):
+        action.add_argument("engine", choices=("flink", "kafka"), metavar="flink|kafka")
+        action.add_argument("--task-managers", type=int, default=1, metavar="N", help="of Flink; 1")
+    for action in (install, start, stop, status):
+        action.add_argument("--dir", default=".engine", metavar="DIR", help="where the engines are; .engine")

@@ -238,6 +238,8 @@ class FlinkSection(Section, frozen=True, kw_only=True):
     job_endpoint: str = "127.0.0.1:8099"
     artifact_endpoint: str | None = None
     """Of the job server; what it says of itself by default."""
+    rest: str | None = None
+    """Flink's own address, http://HOST:8081, by which a job is cancelled: the job server leaves it running."""
     parallelism: Positive = 1
     checkpoint_seconds: Annotated[float, msgspec.Meta(gt=0)] = 1.0
     environment: Literal["loopback", "external", "process", "docker"] = "loopback"

@@ -11,6 +11,7 @@ TidegaugeError            one line for the user: what, where, what to do; exit c
 ├── SourceError           a source cannot be read
 │   ├── SourceChanged     the bytes of a planned range are not the bytes that were planned
 │   └── SourceUnfinished  a compressed stream ends before its planned size
+├── EngineError           an engine for development cannot be installed or does not run
 └── DeliveryError         a webhook could not be delivered
 """
 
@@ -67,4 +68,8 @@ class SourceUnfinished(SourceError):
 
 
 class DeliveryError(TidegaugeError):
+    pass
+
+
+class EngineError(TidegaugeError):
     pass

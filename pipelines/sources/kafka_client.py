@@ -223,11 +223,12 @@ class Cluster:
         self, admin: "AdminClient", places: Sequence[tuple[str, int]], latest: bool
     ) -> tuple[dict[tuple[str, int], int], dict[str, str]]:
         from confluent_kafka import IsolationLevel, TopicPartition
-        from confluent_kafka.admin._listoffsets import OffsetSpec
+        from confluent_kafka import admin as untyped
 
         if not places:
             return {}, {}
-        spec = OffsetSpec.latest() if latest else OffsetSpec.earliest()
+        specs: Any = untyped
+        spec = specs.OffsetSpec.latest() if latest else specs.OffsetSpec.earliest()
         asked = admin.list_offsets(
             {TopicPartition(*place): spec for place in places},
             isolation_level=IsolationLevel.READ_COMMITTED,

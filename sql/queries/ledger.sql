@@ -137,7 +137,13 @@ WHERE state = 'pending' AND sweep <> :sweep AND ingested_at <= :ingested_by
 SELECT sum(records + blanks) FROM blocks WHERE state = 'done'
 
 -- name: submit_stream
-INSERT INTO streams (job, runner, submitted_at, stopping) VALUES (:job, :runner, :now, 0)
+INSERT INTO streams (job, runner, submitted_at, stopping, beat_at) VALUES (:job, :runner, :now, 0, :now)
+
+-- name: beat_stream
+UPDATE streams SET beat_at = :now WHERE job = :job
+
+-- name: silent_streams
+SELECT job FROM streams WHERE beat_at < :silent_since ORDER BY submitted_at
 
 -- name: stop_stream
 UPDATE streams SET stopping = 1 WHERE job = :job
@@ -146,4 +152,6 @@ UPDATE streams SET stopping = 1 WHERE job = :job
 DELETE FROM streams WHERE job = :job
 
 -- name: stream_stops
-SELECT stopping FROM streams WHERE job = :job
+SELECT s.stopping = 1 OR s.beat_at < :alive_since AND EXISTS (
+    SELECT 1 FROM streams other WHERE other.submitted_at > s.submitted_at AND other.beat_at >= :alive_since)
+FROM streams s WHERE s.job = :job

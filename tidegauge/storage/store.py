@@ -44,7 +44,7 @@ def queries(dialect: str = "sqlite") -> dict[str, sa.TextClause]:
             if name in found:
                 raise StoreError(f"{file.name}: two statements are called {name}")
             lists: list[sa.BindParameter[Any]] = [
-                sa.bindparam(p, expanding=True) for p in dict.fromkeys(_LIST.findall(text))
+                sa.bindparam(p, expanding=True, type_=sa.String) for p in dict.fromkeys(_LIST.findall(text))
             ]
             only = _ONLY.sub(r"\1" if dialect == "postgresql" else "", text)
             found[name] = sa.text(only.strip().rstrip(";")).bindparams(*lists)

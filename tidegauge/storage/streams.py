@@ -1,11 +1,24 @@
 """Streams: which were submitted, and whether one is asked to stop."""
 
-from tidegauge.domain import Micros
+from tidegauge.domain import SECOND, Micros
 from tidegauge.storage.store import Transaction
+
+SILENT_AFTER = 60 * SECOND
+"""A submitter that has not been heard of for so long is gone; its pipeline may live on."""
 
 
 def submit(tx: Transaction, job: str, runner: str, now: Micros) -> None:
     tx.run("submit_stream", job=job, runner=runner, now=now)
+
+
+def left_behind(tx: Transaction, now: Micros) -> list[str]:
+    """Streams whose submitters are gone."""
+    return [row["job"] for row in tx.rows("silent_streams", silent_since=now - SILENT_AFTER)]
+
+
+def beat(tx: Transaction, job: str, now: Micros) -> None:
+    """Says that the submitter is there."""
+    tx.run("beat_stream", job=job, now=now)
 
 
 def stop(tx: Transaction, job: str) -> None:
@@ -17,7 +30,7 @@ def end(tx: Transaction, job: str) -> None:
     tx.run("end_stream", job=job)
 
 
-def stops(tx: Transaction, job: str) -> bool:
-    """Whether the stream was asked to stop. One that ended is asked to stop, too."""
-    stopping = tx.value("stream_stops", job=job)
+def stops(tx: Transaction, job: str, now: Micros) -> bool:
+    """Whether it is to stop: it was asked to, it ended, or its submitter is gone and a later stream is there."""
+    stopping = tx.value("stream_stops", job=job, alive_since=now - SILENT_AFTER)
     return stopping is None or bool(stopping)

@@ -1,0 +1,34 @@
+"""The engines that tests run on, where `tidegauge engine install` has put them."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+VARIABLE = "TIDEGAUGE_TEST_ENGINES"
+
+
+def engines(*parts: str) -> Path:
+    """The folder that has these parts, of `prism`, `kafka/lib`, `flink/lib`; skips loudly without it, fails in CI."""
+    directory = os.environ.get(VARIABLE)
+    missing = [part for part in parts if not directory or not (Path(directory) / part).exists()]
+    if missing:
+        message = f"{VARIABLE} names no folder with {', '.join(missing)}: this test did not run"
+        if os.environ.get("TIDEGAUGE_CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    return Path(directory or "").resolve()
+
+
+def free_ports(count: int) -> int:
+    """The first of so many ports in a row that nobody listens on."""
+    for first in range(30000 + os.getpid() % 20000, 60000, count):
+        try:
+            for port in range(first, first + count):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        return first
+    raise AssertionError("no free ports")

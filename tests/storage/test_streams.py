@@ -1,0 +1,38 @@
+"""Streams: asked to stop, ended, or left behind by whoever submitted them."""
+
+from tidegauge.domain import SECOND
+from tidegauge.storage import streams
+from tidegauge.storage.store import Store
+
+NOW = 1_800_000_000 * SECOND
+LATER = NOW + 2 * streams.SILENT_AFTER
+
+
+def test_a_stream_stops_when_asked_and_once_it_has_ended(store: Store) -> None:
+    with store.write() as tx:
+        streams.submit(tx, "one", "prism", NOW)
+        assert not streams.stops(tx, "one", NOW)
+        streams.stop(tx, "one")
+        assert streams.stops(tx, "one", NOW)
+        streams.end(tx, "one")
+        assert streams.stops(tx, "one", NOW)
+
+
+def test_a_pipeline_outlives_its_submitter_until_another_one_has_come(store: Store) -> None:
+    with store.write() as tx:
+        streams.submit(tx, "one", "flink", NOW)
+        assert not streams.stops(tx, "one", LATER)
+        assert streams.left_behind(tx, LATER) == ["one"]
+        streams.submit(tx, "two", "flink", LATER)
+        assert streams.stops(tx, "one", LATER)
+        assert not streams.stops(tx, "two", LATER)
+
+
+def test_two_streams_whose_submitters_live_share_the_work(store: Store) -> None:
+    with store.write() as tx:
+        streams.submit(tx, "one", "flink", NOW)
+        streams.submit(tx, "two", "flink", LATER)
+        streams.beat(tx, "one", LATER)
+        assert not streams.stops(tx, "one", LATER)
+        assert not streams.stops(tx, "two", LATER)
+        assert streams.left_behind(tx, LATER) == []

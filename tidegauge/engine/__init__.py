@@ -1,0 +1,1 @@
+"""Engines for development and tests: Prism, Flink and Kafka, pinned, put in place and run on loopback."""
