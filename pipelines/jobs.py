@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -10,7 +11,8 @@ from typing import Any
 import msgspec
 
 from pipelines.start import Progress, placed, prepare, quiet, signals, silent, to_stderr, to_stderr_as_json
-from tidegauge.config import Config, SourceSection
+from tidegauge.config import Config
+from tidegauge.config_sources import SourceSection
 from tidegauge.domain import SECOND, Clock, Micros
 from tidegauge.errors import UsageError
 from tidegauge.storage import ledger
@@ -78,8 +80,10 @@ class _Job:
         prepare(config, store, clock, progress)
         self.owner = Owner.this_process(clock.now())
         with quiet():
+            from pipelines.sources.build import check_sources
             from pipelines.work import Settings
 
+            check_sources(sources, os.environ)
             self.settings = Settings(placed(config, store.url), sources, clock, final)
         self._looked_at = time.monotonic()
 

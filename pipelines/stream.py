@@ -18,7 +18,8 @@ import msgspec
 from pipelines import presence, runners
 from pipelines.start import Progress, placed, prepare, quiet, signals, to_stderr
 from tidegauge.alerts.act import act
-from tidegauge.config import Config, SourceSection
+from tidegauge.config import Config
+from tidegauge.config_sources import SourceSection
 from tidegauge.domain import SECOND, Clock
 from tidegauge.errors import StoreError, TidegaugeError, UsageError
 from tidegauge.storage import ledger, streams

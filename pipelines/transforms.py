@@ -102,7 +102,10 @@ class Read(StoreDoFn):
         while True:
             with self.store.read() as tx:
                 sampler = Sampler(sampling.plans(tx), self.key)
-            result = self.scanner.scan(self.sources.of(block).read(claimed), block.planned_at, sampler)
+            source = self.sources.of(block)
+            result = self.scanner.scan(source.read(claimed), block.planned_at, sampler)
+            placed = [line._replace(start=source.place(block, line.start)) for line in result.quarantined]
+            result = result._replace(quarantined=placed)
             outcome, fresh = retry_conflicts(self._commit, tick, claimed, result)
             if outcome is Commit.WON:
                 self.known |= result.rollup.segments.keys() | result.rollup.accounts.keys()

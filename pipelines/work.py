@@ -7,7 +7,8 @@ import apache_beam as beam
 import msgspec
 
 from pipelines.presence import Presence
-from tidegauge.config import Config, SourceSection
+from tidegauge.config import Config
+from tidegauge.config_sources import SourceSection
 from tidegauge.domain import Clock, Micros
 from tidegauge.storage import ledger
 from tidegauge.storage.ledger import Claim, Claimed

@@ -6,12 +6,12 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from tidegauge.config_sources import Positive, SourceSection
 from tidegauge.domain import HALLUCINATION, Objective
 from tidegauge.openslo import Slo, slug
 from tidegauge.openslo.objectives import RISKS
 
 Rate = Annotated[float, msgspec.Meta(ge=0, le=1)]
-Positive = Annotated[int, msgspec.Meta(ge=1)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0)]
 
 
@@ -21,12 +21,6 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class StoreSection(Section, frozen=True, kw_only=True):
     url: str = "sqlite:///tidegauge.db"
-
-
-class SourceSection(Section, frozen=True, kw_only=True):
-    """Local files by glob, .jsonl and .jsonl.gz."""
-
-    files: str
 
 
 class SamplingSection(Section, frozen=True, kw_only=True):

@@ -69,7 +69,9 @@ def _text(path: Path) -> str:
 
 
 def _resolved(config: Config, directory: Path) -> Config:
-    sources = tuple(msgspec.structs.replace(s, files=str(directory / s.files)) for s in config.sources)
+    sources = tuple(
+        s if s.files is None else msgspec.structs.replace(s, files=str(directory / s.files)) for s in config.sources
+    )
     store = msgspec.structs.replace(config.store, url=absolute_store(config.store.url, directory))
     rubrics = str(directory / config.rubrics)
     slos = _slos(config.objectives, directory)
@@ -182,8 +184,9 @@ class _Reader:
             yield name, key_node, child
 
     def _value(self, node: yaml.Node, key: Key, kind: Any) -> Any:
-        if isinstance(kind, msgspec.inspect.UnionType) and isinstance(node, yaml.MappingNode):
-            kind = next((k for k in kind.types if isinstance(k, msgspec.inspect.StructType)), kind)
+        if isinstance(kind, msgspec.inspect.UnionType) and not isinstance(node, yaml.ScalarNode):
+            wanted = msgspec.inspect.StructType if isinstance(node, yaml.MappingNode) else msgspec.inspect.VarTupleType
+            kind = next((k for k in kind.types if isinstance(k, wanted)), kind)
         if isinstance(kind, msgspec.inspect.StructType):
             return {} if _tag(node) == "null" else self._struct(node, key, kind.cls)
         if isinstance(kind, msgspec.inspect.DictType):
@@ -248,8 +251,9 @@ def _from_environment(name: str, text: str, kind: Any) -> Any:
 def _leaf(value: Any, kind: Any, fail: Any, shown: str) -> Any:
     """A scalar checked against its type."""
     kinds = _alternatives(kind)
-    if value is None and any(isinstance(k, msgspec.inspect.NoneType) for k in kinds):
-        return None
+    plain = {None: msgspec.inspect.NoneType, True: msgspec.inspect.BoolType, False: msgspec.inspect.BoolType}
+    if (value is None or isinstance(value, bool)) and any(isinstance(k, plain[value]) for k in kinds):
+        return value
     for one in kinds:
         if isinstance(one, msgspec.inspect.LiteralType) and value in one.values:
             return value

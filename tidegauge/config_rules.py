@@ -7,7 +7,10 @@ from difflib import get_close_matches
 from importlib.metadata import entry_points
 from zoneinfo import available_timezones
 
+import msgspec
+
 from tidegauge.config import Config, JudgeSection, MatchSection
+from tidegauge.config_sources import SourceSection
 from tidegauge.openslo import JUDGED
 
 EVALUATORS = ("rules", "overlap", "groundedness", "judge")
@@ -23,6 +26,19 @@ KNOWN_SECRETS = {
 }
 """Where a secret would be written, and the variable that it is read from."""
 
+KAFKA_OWN = (
+    "bootstrap.servers",
+    "metadata.broker.list",
+    "group.id",
+    "group.instance.id",
+    "enable.auto.commit",
+    "enable.auto.offset.store",
+    "auto.offset.reset",
+    "enable.partition.eof",
+    "isolation.level",
+)
+"""Settings of librdkafka that a source says in other words, or not at all."""
+
 Problem = tuple[tuple[str, ...], str]
 
 _PASSWORD = re.compile(r"^[a-z0-9+.-]+://[^/?#@:]*:[^/?#@]+@", re.IGNORECASE)
@@ -32,6 +48,9 @@ _NAME = re.compile(r"^[a-z][a-z0-9_-]*$")
 _PLUGIN = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
 _HOURS = re.compile(r"^([01]\d|2[0-4]):[0-5]\d-([01]\d|2[0-4]):[0-5]\d$")
 _VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
+_BROKER = re.compile(r"^(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(:\d{1,5})?$")
+_TOPIC = re.compile(r"^[\w.-]{1,249}$", re.ASCII)
+_KAFKA_SECRET = re.compile(r"password|secret|\bkey\.pem$|oauthbearer\.config$|private\.key", re.IGNORECASE)
 _RUBRIC = re.compile(r"^[a-z0-9_-]+@\d+\.\d+\.\d+$")
 
 
@@ -63,9 +82,63 @@ def _store(config: Config) -> Problem | None:
 
 
 def _sources(config: Config) -> Problem | None:
+    groups: set[str] = set()
     for position, source in enumerate(config.sources):
-        if not source.files.strip():
-            return ("sources", str(position), "files"), 'expected a glob such as "logs/*.jsonl"'
+        problem = _one_source(source)
+        if problem is None and source.kafka is not None and source.group in groups:
+            problem = ("group",), f"{source.group!r} is another source's; what was read is kept by group"
+        if problem:
+            return ("sources", str(position), *problem[0]), problem[1]
+        if source.kafka is not None:
+            groups.add(source.group)
+    return None
+
+
+def _one_source(source: SourceSection) -> Problem | None:
+    if source.files is None and source.kafka is None:
+        return (), "expected `files` with a glob, or `kafka` with brokers"
+    if source.kafka is None:
+        if msgspec.structs.replace(source, files=None) != SourceSection():
+            return (), "topics, group, start, record_bytes, headers and config belong to a source with `kafka`"
+        return None if source.files and source.files.strip() else (("files",), 'expected a glob such as "logs/*.jsonl"')
+    if source.files is not None:
+        return (), "`files` and `kafka` are two sources; give each a line of its own"
+    return _kafka(source, source.kafka)
+
+
+def _kafka(source: SourceSection, brokers: str) -> Problem | None:
+    if not all(_BROKER.match(broker.strip()) for broker in brokers.split(",")):
+        return ("kafka",), "expected brokers such as broker1:9092,broker2:9092"
+    if not source.topic_names:
+        return ("topics",), "expected a topic, or a pattern such as ^requests-.*"
+    if not source.group.strip():
+        return ("group",), "expected a name"
+    problems = (
+        *map(_topic, source.topic_names),
+        *(_setting(source, name) for name in (*source.config, *source.config_env)),
+    )
+    return next((problem for problem in problems if problem), None)
+
+
+def _topic(name: str) -> Problem | None:
+    if not name.startswith("^"):
+        good = _TOPIC.match(name)
+        return None if good else (("topics",), "a topic is letters, digits, . _ and -; a pattern begins with ^")
+    try:
+        re.compile(name)
+    except re.error as error:
+        return ("topics",), f"not a pattern: {error}"
+    return None
+
+
+def _setting(source: SourceSection, name: str) -> Problem | None:
+    section = "config" if name in source.config else "config_env"
+    if name in KAFKA_OWN:
+        return (section, name), "is not for you to set: what is read when is the ledger's to say"
+    if section == "config" and _KAFKA_SECRET.search(name):
+        return (section, name), "a secret does not belong in this file; name its variable under config_env"
+    if section == "config_env" and not _VARIABLE.match(source.config_env[name]):
+        return (section, name), "expected the name of an environment variable"
     return None
 
 

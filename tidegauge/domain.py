@@ -133,15 +133,17 @@ class Request(Value, frozen=True, kw_only=True):
 
 
 class Encoding(StrEnum):
-    """How a generation lies on disk. Offsets count bytes of the log; for ARCHIVE, bytes of the compressed file."""
+    """How a generation lies where it lies. Ranges count bytes of the log; for ARCHIVE, bytes of the compressed file;
+    for KAFKA, offsets of a partition."""
 
     PLAIN = "plain"
     ARCHIVE = "archive"  # born compressed: one block, the whole file
     ROTATED = "rotated"  # planned while plain, found again compressed
+    KAFKA = "kafka"  # a partition of one topic, from its creation to its deletion
 
 
 class Block(Value, frozen=True, kw_only=True):
-    """The unit of work: a byte range of one generation of a source, as planned in the ledger."""
+    """The unit of work: a range of one generation of a source, as planned in the ledger."""
 
     generation: str
     source: str

@@ -1,11 +1,11 @@
 """The sources of a job, from its configuration."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from pipelines.sources.file_source import FileSource
 from pipelines.sources.source import Planning, Source
-from tidegauge.config import SourceSection
+from tidegauge.config_sources import SourceSection
 from tidegauge.domain import Block, Clock, Encoding
 from tidegauge.errors import SourceError
 from tidegauge.storage.store import Store
@@ -17,7 +17,20 @@ _log = logging.getLogger("tidegauge")
 
 def build_source(section: SourceSection) -> Source:
     """The source that a section of the configuration describes."""
-    return FileSource(section.files)
+    if section.kafka is not None:
+        from pipelines.sources.kafka_source import KafkaSource
+
+        return KafkaSource(section)
+    return FileSource(section.files or "")
+
+
+def check_sources(sections: Sequence[SourceSection], environ: Mapping[str, str]) -> None:
+    """Raises ConfigError for what cannot be right, whatever a source would answer. Asks nobody."""
+    for section in sections:
+        if section.kafka is not None:
+            from pipelines.sources import kafka_client
+
+            kafka_client.check(section, environ)
 
 
 class Sources:

@@ -40,6 +40,11 @@ class Source(Protocol):
         SourceError when it cannot be read now.
         """
 
+    def place(self, block: Block, start: int) -> int:
+        """Where in its generation the line lies that began at byte `start` of what was read last; counted from the
+        block's start, and no other line's.
+        """
+
     def at_rest(self, block: Block, now: Micros) -> bool:
         """Whether an unfinished end of the block will hardly be finished any more."""
 

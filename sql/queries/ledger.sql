@@ -18,7 +18,8 @@ SELECT * FROM generations WHERE source = :source AND state <> 'gone' ORDER BY cr
 -- name: insert_generation
 INSERT INTO generations (generation, source, path, encoding, inode, prefix_length, prefix_hash, tail_length, tail_hash,
     planned_to, size_seen, unchanged_since, state, created_at)
-VALUES (:generation, :source, :path, :encoding, :inode, 0, '', 0, '', 0, :size_seen, :unchanged_since, 'live', :created_at)
+VALUES (:generation, :source, :path, :encoding, :inode, :prefix_length, :prefix_hash, :tail_length, :tail_hash,
+    :planned_to, :size_seen, :unchanged_since, 'live', :created_at)
 
 -- name: note_generation
 UPDATE generations SET path = :path, encoding = :encoding, inode = :inode, size_seen = :size_seen,
@@ -40,6 +41,21 @@ WHERE generation = :generation AND start = :start AND state = 'planned'
 
 -- name: open_blocks
 SELECT generation, start, stop FROM blocks WHERE generation = :generation AND state = 'planned' ORDER BY start
+
+-- name: first_open_blocks
+SELECT b.generation, min(b.start) AS start FROM blocks b JOIN generations g ON g.generation = b.generation
+WHERE b.state = 'planned' AND g.source = :source AND g.state <> 'gone'
+GROUP BY b.generation
+
+-- name: open_blocks_before
+SELECT start, stop, planned_at FROM blocks
+WHERE generation = :generation AND state = 'planned' AND start < :before
+    AND (owner IS NULL OR owner NOT IN :live OR free_at <= :now)
+ORDER BY start /*postgresql FOR UPDATE */
+
+-- name: lose_block
+UPDATE blocks SET state = 'lost', stop = :stop, reason = :reason, owner = NULL, done_at = :now
+WHERE generation = :generation AND start = :start AND state = 'planned'
 
 -- name: lose_blocks
 UPDATE blocks SET state = 'lost', reason = :reason, owner = NULL, done_at = :now

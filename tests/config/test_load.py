@@ -59,7 +59,7 @@ rollback: {mode: auto, webhook: {url: "https://hooks.example/x"}}
         ("sampling: 3", "tidegauge.yaml:1: sampling: expected `key: value` lines, got 3"),
         ("judge:\n  concurrency: 1.5", "tidegauge.yaml:2: judge.concurrency: expected a whole number of at least 1"),
         ("sources: logs", "tidegauge.yaml:1: sources: expected a list, got text"),
-        ("sources: [{}]", "tidegauge.yaml:1: sources.0: files is missing"),
+        ("sources: [{}]", "tidegauge.yaml:1: sources.0: expected `files` with a glob, or `kafka` with"),
         ("sources: [{files: ''}]", "tidegauge.yaml:1: sources.0.files: expected a glob"),
         (
             "rollback: {mode: atuo}",

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from tidegauge.commands.context import Context, note
 from tidegauge.config import Config
 from tidegauge.config_load import misspelt
+from tidegauge.config_sources import SourceSection
 from tidegauge.domain import HALLUCINATION
 from tidegauge.errors import ObjectivesInvalid
 from tidegauge.openslo import JUDGED
@@ -13,6 +14,7 @@ from tidegauge.openslo import JUDGED
 
 def run(context: Context) -> int:
     from evaluators.build import build_cascade, build_further
+    from pipelines.sources.build import check_sources
 
     try:
         config = context.config()
@@ -22,6 +24,7 @@ def run(context: Context) -> int:
         return error.exit_code
     build_cascade(config)
     build_further(config)
+    check_sources(config.sources, context.environ)
     for line in describe(config, context.environ.get("TIDEGAUGE_ROLLBACK_WEBHOOK_SECRET") is not None):
         print(line)
     for line in (*warnings(config), *silent_owners(config, context.environ)):
@@ -34,8 +37,7 @@ def run(context: Context) -> int:
 def describe(config: Config, signed: bool) -> Iterator[str]:
     """What is on."""
     for source in config.sources:
-        count = len(glob.glob(source.files, recursive=True))
-        yield f"source     {source.files}: {count} file{'' if count == 1 else 's'}"
+        yield f"source     {_shown(source)}"
     if not config.sources:
         yield "source     none; give --log GLOB to run"
     yield f"sampling   {100 * config.sampling.rate:g} % of the requests"
@@ -61,13 +63,20 @@ def describe(config: Config, signed: bool) -> Iterator[str]:
     yield f"rollback   {config.rollback.mode}" + ("" if config.rollback.mode == "dry_run" else f", {where}")
 
 
+def _shown(source: SourceSection) -> str:
+    if source.files is None:
+        return f"{', '.join(source.topic_names)} at {source.kafka}, as group {source.group}"
+    count = len(glob.glob(source.files, recursive=True))
+    return f"{source.files}: {count} file{'' if count == 1 else 's'}"
+
+
 def warnings(config: Config) -> Iterator[str]:
     """What is allowed and probably not meant."""
     for name, intent in sorted(config.intents.items()):
         if config.owners and intent.owner not in config.owners and intent.owner != "platform":
             yield f"intents.{name}.owner: {intent.owner} is not among the owners: {', '.join(sorted(config.owners))}"
     for source in config.sources:
-        if not glob.glob(source.files, recursive=True):
+        if source.files is not None and not glob.glob(source.files, recursive=True):
             yield f"sources: {source.files} matches no file yet"
 
 

@@ -28,7 +28,10 @@ _decode_request = msgspec.json.Decoder(Request).decode
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """What the bytes of a generation must look like for it to be the one that was planned."""
+    """What the bytes of a generation must look like for it to be the one that was planned.
+
+    Of a Kafka partition, `prefix_hash` is the topic's id and `tail_hash` the cluster's.
+    """
 
     prefix_length: int = 0
     prefix_hash: str = ""
@@ -38,7 +41,9 @@ class Identity(msgspec.Struct, frozen=True):
 
 
 class Generation(msgspec.Struct, frozen=True):
-    """One life of a file: from its first byte until it is rotated away or truncated."""
+    """One life of a file: from its first byte until it is rotated away or truncated. Or of a Kafka partition, whose
+    path is TOPIC/NUMBER and whose `inode` says what is wrong with it, since `unchanged_since`.
+    """
 
     generation: str
     source: str
@@ -121,7 +126,7 @@ def _identity(row: Row) -> Identity:
 
 
 def insert_generation(tx: Transaction, generation: Generation, now: Micros) -> None:
-    values = msgspec.structs.asdict(generation)
+    values = msgspec.structs.asdict(generation) | msgspec.structs.asdict(generation.identity)
     tx.run("insert_generation", created_at=now, **{k: v for k, v in values.items() if k not in ("identity", "state")})
 
 
@@ -161,9 +166,34 @@ def open_blocks(tx: Transaction, generation: str) -> list[Row]:
     return tx.rows("open_blocks", generation=generation)
 
 
+def open_at(tx: Transaction, source: str) -> dict[str, int]:
+    """Where the first open block of each generation of a source begins."""
+    return {row["generation"]: int(row["start"]) for row in tx.rows("first_open_blocks", source=source)}
+
+
+def lose_before(
+    tx: Transaction, generation: str, before: int, reason: str, live: Sequence[str], now: Micros
+) -> list[tuple[int, int]]:
+    """Open ranges before an offset are lost, and returned. What somebody alive is reading may still be won."""
+    lost = []
+    for row in tx.rows("open_blocks_before", generation=generation, before=before, live=list(live), now=now):
+        start, stop, end = int(row["start"]), int(row["stop"]), min(int(row["stop"]), before)
+        tx.run("lose_block", generation=generation, start=start, stop=end, reason=reason, now=now)
+        if end < stop:
+            rest = {"generation": generation, "start": end, "stop": stop, "planned_at": row["planned_at"]}
+            tx.many("insert_block", [rest])
+        lost.append((start, end))
+    return lost
+
+
+def lose(tx: Transaction, generation: str, reason: str, now: Micros) -> list[Row]:
+    """All open ranges of a generation are lost, and returned; it is followed on."""
+    return tx.rows("lose_blocks", generation=generation, reason=reason, now=now)
+
+
 def retire(tx: Transaction, generation: str, reason: str, now: Micros) -> list[Row]:
     """Ends a generation; its open ranges are lost, and returned."""
-    lost = tx.rows("lose_blocks", generation=generation, reason=reason, now=now)
+    lost = lose(tx, generation, reason, now)
     tx.run("retire_generation", generation=generation)
     return lost
 
