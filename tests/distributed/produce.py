@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from confluent_kafka import Producer as Client
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
 
 class Producer:
@@ -14,8 +14,13 @@ class Producer:
         self._partitions = partitions
         self._sent = 0
         self._client = Client({"bootstrap.servers": bootstrap, "acks": "all", "enable.idempotence": True})
-        created = AdminClient({"bootstrap.servers": bootstrap}).create_topics([NewTopic(topic, partitions, 1)])
-        created[topic].result(timeout=30)
+        self._admin = AdminClient({"bootstrap.servers": bootstrap})
+        self._admin.create_topics([NewTopic(topic, partitions, 1)])[topic].result(timeout=30)
+
+    def add_partitions(self, partitions: int) -> None:
+        """The topic has so many afterwards, and what is sent from now on is spread over them all."""
+        self._admin.create_partitions([NewPartitions(self._topic, partitions)])[self._topic].result(timeout=30)
+        self._partitions = partitions
 
     def send(self, lines: Sequence[bytes]) -> None:
         """Returns when the broker has them."""

@@ -91,14 +91,15 @@ def live_owners(tx: Transaction, now: Micros) -> list[str]:
 
 def live_rows(tx: Transaction, now: Micros) -> list[Row]:
     """The same, with all that is known of them."""
-    return [row for row in tx.rows("owners") if _beats(row, now) and not _gone(row)]
+    return [row for row in tx.rows("owners") if _beats(row, now) and not gone(row)]
 
 
 def _beats(row: Row, now: Micros) -> bool:
     return bool(now - DEAD_AFTER <= row["heartbeat_at"] <= now + SKEW)
 
 
-def _gone(row: Row) -> bool:
+def gone(row: Row) -> bool:
+    """Whether the process of a row, by host and process id, is known to have ended."""
     if row["host"] != socket.gethostname():
         return False
     try:
