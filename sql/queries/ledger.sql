@@ -101,6 +101,9 @@ ORDER BY b.planned_at, g.path, b.start
 UPDATE blocks SET owner = NULL, free_at = 0, reason = :reason, sweep = :sweep
 WHERE generation = :generation AND start = :start AND state = 'planned' AND owner = :owner
 
+-- name: latest_plan
+SELECT max(planned_at) FROM blocks WHERE state = 'planned'
+
 -- name: count_open_blocks
 SELECT count(*) FROM blocks WHERE state = 'planned' AND planned_at <= :planned_by AND sweep <> :sweep
 

@@ -256,6 +256,11 @@ def release_block(tx: Transaction, block: Block, owner: str, reason: str, sweep:
     tx.run("release_block", generation=block.generation, start=block.start, owner=owner, reason=reason, sweep=sweep)
 
 
+def planned_until(tx: Transaction, now: Micros) -> Micros:
+    """By when all blocks that are open now were planned, also those of a clock that has been set back since."""
+    return max(now, int(tx.value("latest_plan") or 0))
+
+
 def count_open_blocks(tx: Transaction, sweep: str, planned_by: Micros) -> int:
     """Blocks that a sweep still has to wait for."""
     return int(tx.value("count_open_blocks", planned_by=planned_by, sweep=sweep))
