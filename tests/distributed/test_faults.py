@@ -15,7 +15,7 @@ from tests.distributed.produce import Producer
 from tests.distributed.streaming import Stream, compose, counts, digest, run_once
 from tests.engines import engines, free_ports
 from tests.support.postgresql import Server
-from tidegauge.engine.flink import Flink
+from tidegauge.engine.flink import Flink, Ports
 from tidegauge.engine.kafka import Kafka
 from tidegauge.errors import StoreError
 
@@ -114,11 +114,11 @@ class World:
 @pytest.fixture
 def world(tmp_path: Path, prism: dict[str, str]) -> Iterator[World]:
     directory = engines("prism", "kafka/lib", "flink/lib")
-    kafka = Kafka(directory, free_ports(2), tmp_path / "kafka")
-    flink = Flink(directory, 2, None, tmp_path / "flink")
-    server = Server(tmp_path / "postgresql", free_ports(1) + 500)
+    server = Server(tmp_path / "postgresql", free_ports(1))
     server.start()
+    kafka = Kafka(directory, free_ports(2), tmp_path / "kafka")
     kafka.start()
+    flink = Flink(directory, 2, Ports.after(free_ports(len(Ports()))), tmp_path / "flink")
     flink.start()
     made = World(tmp_path, prism, kafka, flink, server)
     try:
@@ -140,11 +140,16 @@ class Production(threading.Thread):
         self._producer = producer
         self._log = log
         self.hurry = threading.Event()
+        self.failure: Exception | None = None
 
     def run(self) -> None:
-        for start in range(0, len(self._log), 20):
-            self._producer.send(self._log[start : start + 20])
-            self.hurry.wait(1.0)
+        try:
+            for start in range(0, len(self._log), 20):
+                self._producer.send(self._log[start : start + 20])
+                self.hurry.wait(1.0)
+        except Exception as error:
+            self.failure = error
+            raise
 
 
 def test_the_tables_are_the_same_whatever_happens(world: World, tmp_path: Path) -> None:
@@ -171,6 +176,7 @@ def test_the_tables_are_the_same_whatever_happens(world: World, tmp_path: Path) 
             world.pause()
         production.hurry.set()
         production.join()
+        assert production.failure is None
         began = time.monotonic()
         stream.wait_until_done(len(log), 300)
         print(f"all done {time.monotonic() - began:.1f} s after the last record")
