@@ -244,7 +244,8 @@ class FlinkSection(Section, frozen=True, kw_only=True):
     checkpoint_seconds: Annotated[float, msgspec.Meta(gt=0)] = 1.0
     environment: Literal["loopback", "external", "process", "docker"] = "loopback"
     environment_config: str | None = None
-    """As Beam's --environment_config: address of the worker pool, command of the process, or container image."""
+    """As Beam's --environment_config: address of the worker pool, command of the process, or container image. By
+    default a process is the `tidegauge-worker` of this installation."""
 
 
 class StreamSection(Section, frozen=True, kw_only=True):
