@@ -106,7 +106,7 @@ class _Supervisor:
                     submitted += 1
                     reason = self._run_once(msgspec.structs.replace(settings, stream=job), options)
             except (UsageError, StoreError) as error:
-                if not submitted:
+                if isinstance(error, UsageError) and not submitted:
                     raise
                 reason = str(error)
             if self._stopping.is_set():

@@ -119,10 +119,12 @@ class Stream:
         if self.alive():
             self.kill()
 
-    def wait_until_done(self, records: int, seconds: float) -> None:
-        """All records are committed and no sample waits."""
+    def wait_until_done(self, records: int, seconds: float, *, restart: bool = False) -> None:
+        """All records are committed and no sample waits. `restart`: as an init system does with what ended."""
 
         def done() -> bool:
+            if restart and not self.alive():
+                self.start()
             assert self.alive(), self.log.read_text()
             if "running: " not in self.log.read_text():
                 return False

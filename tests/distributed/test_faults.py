@@ -170,7 +170,7 @@ def test_the_tables_are_the_same_whatever_happens(world: World, tmp_path: Path) 
             began = time.monotonic()
             fault()
             if world.random.random() < RECOVERED:
-                stream.wait_until_done(world.producer.sent, 180)
+                stream.wait_until_done(world.producer.sent, 180, restart=True)
             seconds = time.monotonic() - began
             print(f"fault {number} of {FAULTS}: {fault.__name__}, {seconds:.1f} s; {_seen(world)}", flush=True)
             world.pause()
@@ -178,7 +178,7 @@ def test_the_tables_are_the_same_whatever_happens(world: World, tmp_path: Path) 
         production.join()
         assert production.failure is None
         began = time.monotonic()
-        stream.wait_until_done(len(log), 300)
+        stream.wait_until_done(len(log), 300, restart=True)
         print(f"all done {time.monotonic() - began:.1f} s after the last record")
         stream.stop()
     assert digest(world.server.url) == digest(wanted)
