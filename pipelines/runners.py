@@ -62,7 +62,13 @@ def _prism(section: PrismSection) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    flags = [f"-job_port={port}", "-serve_http=false", "-idle_shutdown_timeout=20s", "-log_level=warn"]
+    flags = [
+        f"-job_port={port}",
+        "-serve_http=false",
+        "-idle_shutdown_timeout=20s",
+        "-log_level=error",
+        "-log_kind=text",
+    ]
     server = subprocess.Popen([program, *flags], stdin=subprocess.DEVNULL, start_new_session=True)  # noqa: S603
     try:
         _wait_for(port, server)

@@ -121,7 +121,7 @@ class _Supervisor:
         """The row of one submission in the store, by which its workers, wherever they are, see when to stop."""
         job = uuid.uuid4().hex[:12]
         with self._store.write() as tx:
-            others = len({row["job"] for row in ledger.live_rows(tx, self._clock.now()) if row["job"]})
+            others = streams.count_live(tx, self._clock.now())
             streams.submit(tx, job, self._runner, self._clock.now())
         if others:
             self._progress("beside", streams=others)
