@@ -91,9 +91,15 @@ def flow(tx: Transaction, now: Micros) -> dict[str, Any]:
         "judge": _judge(live),
         "timings": timings(tx),
         "workers": len(live),
-        "streams": [_stream(row, live, now) for row in tx.rows("flow_streams")],
+        "streams": flow_streams(tx, now),
         "run": _last_look(tx.first("flow_run"), now),
     }
+
+
+def flow_streams(tx: Transaction, now: Micros) -> list[dict[str, Any]]:
+    """Streams that were submitted and not ended, with their live workers and their last tick."""
+    live = ledger.live_rows(tx, now)
+    return [_stream(row, live, now) for row in tx.rows("flow_streams")]
 
 
 def _age(then: Any, now: Micros) -> float:
