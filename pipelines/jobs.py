@@ -103,8 +103,8 @@ class _Job:
         while not self.stopping.is_set():
             done = self._tick(sweep, planned_by)
             ticks += 1
-            planned_by = planned_by or self.clock.now()
             with self.store.read() as tx:
+                planned_by = planned_by or ledger.planned_until(tx, self.clock.now())
                 left = ledger.count_open_blocks(tx, sweep, planned_by)
                 now = self.clock.now()
                 unswept = ledger.count_free_samples(tx, sweep, ledger.live_owners(tx, now), now)

@@ -43,7 +43,7 @@ class Plan(StoreDoFn):
         job = self.settings.config.job
         began = time.monotonic()
         failed = self.sources.plan(self.store, self.clock, Planning(job.block_bytes, self.settings.final))
-        tick = msgspec.structs.replace(tick, owner=self.me(tick), planned_by=tick.planned_by or self.clock.now())
+        tick = msgspec.structs.replace(tick, owner=self.me(tick), planned_by=tick.planned_by or self._planned_until())
         for claimed in retry_conflicts(self._claim_blocks, tick):
             yield tick, claimed
         for sweep in self._sweeps(tick) if self.settings.stream else (Sweep(SWEEP_PORTION),):
@@ -57,6 +57,12 @@ class Plan(StoreDoFn):
             return False
         with self.store.read() as tx:
             return not streams.stops(tx, self.settings.stream, self.clock.now())
+
+    def _planned_until(self) -> Micros:
+        if self.settings.stream:
+            return ledger.NEVER
+        with self.store.read() as tx:
+            return ledger.planned_until(tx, self.clock.now())
 
     def _claim_blocks(self, tick: Tick) -> list[Claimed]:
         with self.store.write() as tx:

@@ -105,7 +105,7 @@ def _flink(section: FlinkSection, jar: str) -> list[str]:
 def cancel(runner: str, section: StreamSection, jobs: Sequence[str]) -> None:
     """Takes what is left of these jobs off a cluster that goes on without us. Their ticks have ended anyway."""
     rest = section.flink.rest
-    if runner.lower() != "flink" or not jobs:
+    if runner.lower() != "flink":
         return
     if rest is None:
         _log.warning(

@@ -124,8 +124,6 @@ class _Supervisor:
         with self._store.write() as tx:
             others = len({row["job"] for row in ledger.live_rows(tx, self._clock.now()) if row["job"]})
             streams.submit(tx, job, self._runner, self._clock.now())
-            left_behind = streams.left_behind(tx, self._clock.now())
-        self._end(left_behind)
         if others:
             self._progress("beside", streams=others)
         try:
@@ -149,6 +147,8 @@ class _Supervisor:
             streams.end(tx, job)
 
     def _end(self, jobs: Sequence[str]) -> None:
+        if not jobs:
+            return
         with self._store.write() as tx:
             for job in jobs:
                 streams.end(tx, job)
@@ -181,6 +181,8 @@ class _Supervisor:
         try:
             with self._store.write() as tx:
                 streams.beat(tx, job, self._clock.now())
+                left_behind = streams.left_behind(tx, self._clock.now())
+            self._end(left_behind)
         except StoreError as error:
             _log.warning("%s", error)
 

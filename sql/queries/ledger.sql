@@ -101,6 +101,9 @@ ORDER BY b.planned_at, g.path, b.start
 UPDATE blocks SET owner = NULL, free_at = 0, reason = :reason, sweep = :sweep
 WHERE generation = :generation AND start = :start AND state = 'planned' AND owner = :owner
 
+-- name: latest_plan
+SELECT max(planned_at) FROM blocks WHERE state = 'planned'
+
 -- name: count_open_blocks
 SELECT count(*) FROM blocks WHERE state = 'planned' AND planned_at <= :planned_by AND sweep <> :sweep
 
@@ -137,13 +140,14 @@ WHERE state = 'pending' AND sweep <> :sweep AND ingested_at <= :ingested_by
 SELECT sum(records + blanks) FROM blocks WHERE state = 'done'
 
 -- name: submit_stream
-INSERT INTO streams (job, runner, submitted_at, stopping, beat_at) VALUES (:job, :runner, :now, 0, :now)
+INSERT INTO streams (job, runner, submitted_at, stopping, host, pid, pid_started, beat_at)
+VALUES (:job, :runner, :now, 0, :host, :pid, :pid_started, :now)
 
 -- name: beat_stream
 UPDATE streams SET beat_at = :now WHERE job = :job
 
--- name: silent_streams
-SELECT job FROM streams WHERE beat_at < :silent_since ORDER BY submitted_at
+-- name: streams
+SELECT job, runner, submitted_at, stopping, host, pid, pid_started, beat_at FROM streams ORDER BY submitted_at, job
 
 -- name: stop_stream
 UPDATE streams SET stopping = 1 WHERE job = :job

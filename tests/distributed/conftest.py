@@ -17,6 +17,7 @@ def _one_key() -> Iterator[None]:
     """Also for the workers of Flink's pool, which have this environment."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TIDEGAUGE_SAMPLING_KEY", KEY)
+        patch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
         yield
 
 

@@ -71,31 +71,25 @@ def wait_for(done: Callable[[], bool], seconds: float, what: str) -> None:
 class Stream:
     """One submission of `tidegauge stream`, with its own configuration file."""
 
-    def __init__(self, folder: Path, runner: str, store_url: str, config: Mapping[str, Any]) -> None:
+    def __init__(
+        self, folder: Path, runner: str, store_url: str, config: Mapping[str, Any], clock: Path | None = None
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.store_url = store_url
         self.log = folder / "stream.log"
         self._runner = runner
+        self._clock = clock
         self._config = folder / "tidegauge.yaml"
         base = {"store": {"url": store_url}, "job": {"block_bytes": BLOCK_BYTES}}
         self._config.write_text(yaml.safe_dump({**base, **config}))
         self._process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> "Stream":
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._process is not None and self._process.poll() is None:
-            self.kill()
-
-    @property
-    def pid(self) -> int:
-        assert self._process is not None
-        return self._process.pid
-
     def start(self) -> None:
-        command = [str(PROGRAM), "stream", "--runner", self._runner, "--config", str(self._config)]
+        if self._clock is None:
+            command = [str(PROGRAM), "stream", "--runner", self._runner, "--config", str(self._config)]
+        else:
+            program = "import sys; from tests.distributed.jumping import main; main(*sys.argv[1:])"
+            command = [sys.executable, "-c", program, self._runner, str(self._config), str(self._clock)]
         with self.log.open("ab") as log:
             environment = {**os.environ, "TIDEGAUGE_SAMPLING_KEY": KEY}
             self._process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
@@ -116,6 +110,14 @@ class Stream:
 
     def alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
+
+    def __enter__(self) -> "Stream":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.alive():
+            self.kill()
 
     def wait_until_done(self, records: int, seconds: float) -> None:
         """All records are committed and no sample waits."""

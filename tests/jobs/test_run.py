@@ -3,13 +3,16 @@
 from pathlib import Path
 
 from pipelines import jobs
+from pipelines.sources.file_planner import FilePlanner
 from tests.support.ingest import Now
 from tests.support.logs import line
 from tidegauge.cli import main
 from tidegauge.config import Config, JobSection, SamplingSection, StoreSection
+from tidegauge.domain import HOUR
 from tidegauge.storage.dump import canonical
 from tidegauge.storage.status import status
 from tidegauge.storage.store import Store
+from tidegauge.testing.clock import ManualClock
 
 
 def log() -> list[bytes]:
@@ -49,6 +52,13 @@ def test_the_dump_is_the_same_however_the_log_is_cut(store: Store, tmp_path: Pat
     migrate(other)
     assert run(other, f"{parts}/*.jsonl", block_bytes=2_000) == first
     other.close()
+
+
+def test_what_was_planned_before_the_clock_was_set_back_is_read(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "log.jsonl").write_bytes(b"\n".join(log()) + b"\n")
+    ahead = ManualClock(Now().now() + 2 * HOUR)
+    FilePlanner(store, ahead, 2_000).plan(f"{tmp_path}/*.jsonl")
+    run(store, f"{tmp_path}/*.jsonl")
 
 
 def test_a_store_named_on_the_command_line_is_the_one_that_is_written(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ def text(found: Mapping[str, Any]) -> str:
         f"last minute: {speed['records_a_second']:.1f} records/s, {speed['verdicts_a_second']:.1f} verdicts/s",
         _judge(found),
         *_streams(found),
+        *([] if found["workers"] else ["Nobody is at work. Next: tidegauge run, or tidegauge stream"]),
         *_timings(found["timings"]),
     ]
     return "\n".join(lines)
@@ -89,8 +90,6 @@ def _streams(found: Mapping[str, Any]) -> list[str]:
     lines = [_stream(stream) for stream in found["streams"]]
     if found["run"] is not None and not lines:
         lines.append(f"last look {age(found['run']['age_seconds'])} ago{_errors(found['run'])}")
-    if not found["workers"]:
-        lines.append("Nobody is at work. Next: tidegauge run, or tidegauge stream")
     return lines
 
 

@@ -91,14 +91,15 @@ def live_owners(tx: Transaction, now: Micros) -> list[str]:
 
 def live_rows(tx: Transaction, now: Micros) -> list[Row]:
     """The same, with all that is known of them."""
-    return [row for row in tx.rows("owners") if _beats(row, now) and not _gone(row)]
+    return [row for row in tx.rows("owners") if _beats(row, now) and not gone(row)]
 
 
 def _beats(row: Row, now: Micros) -> bool:
     return bool(now - DEAD_AFTER <= row["heartbeat_at"] <= now + SKEW)
 
 
-def _gone(row: Row) -> bool:
+def gone(row: Row) -> bool:
+    """Whether the process of a row, by host and process id, is known to have ended."""
     if row["host"] != socket.gethostname():
         return False
     try:
@@ -253,6 +254,11 @@ def in_work(tx: Transaction, live: Sequence[str], now: Micros) -> tuple[int, int
 def release_block(tx: Transaction, block: Block, owner: str, reason: str, sweep: str = "") -> None:
     """Gives a block back. With a sweep, that sweep does not try it again."""
     tx.run("release_block", generation=block.generation, start=block.start, owner=owner, reason=reason, sweep=sweep)
+
+
+def planned_until(tx: Transaction, now: Micros) -> Micros:
+    """By when all blocks that are open now were planned, also those of a clock that has been set back since."""
+    return max(now, int(tx.value("latest_plan") or 0))
 
 
 def count_open_blocks(tx: Transaction, sweep: str, planned_by: Micros) -> int:

@@ -1,6 +1,8 @@
 """Streams: which were submitted, and whether one is asked to stop."""
 
 from tidegauge.domain import SECOND, Micros
+from tidegauge.storage import ledger
+from tidegauge.storage.ledger import Owner
 from tidegauge.storage.store import Transaction
 
 SILENT_AFTER = 60 * SECOND
@@ -8,12 +10,14 @@ SILENT_AFTER = 60 * SECOND
 
 
 def submit(tx: Transaction, job: str, runner: str, now: Micros) -> None:
-    tx.run("submit_stream", job=job, runner=runner, now=now)
+    """Its submitter is this process."""
+    here = Owner.this_process(now)
+    tx.run("submit_stream", job=job, runner=runner, now=now, host=here.host, pid=here.pid, pid_started=here.pid_started)
 
 
 def left_behind(tx: Transaction, now: Micros) -> list[str]:
     """Streams whose submitters are gone."""
-    return [row["job"] for row in tx.rows("silent_streams", silent_since=now - SILENT_AFTER)]
+    return [row["job"] for row in tx.rows("streams") if row["beat_at"] < now - SILENT_AFTER or ledger.gone(row)]
 
 
 def beat(tx: Transaction, job: str, now: Micros) -> None:
