@@ -43,3 +43,4 @@ ALTER TABLE test_keys ADD COLUMN behind_since BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE streams ADD COLUMN failed TEXT NOT NULL DEFAULT '';
 
 CREATE INDEX blocks_by_end ON blocks (done_at);
+CREATE INDEX samples_pending ON samples (state, ingested_at) WHERE state = 'pending';

@@ -45,7 +45,8 @@ FROM blocks b JOIN generations g ON g.generation = b.generation
 WHERE b.state = 'planned' GROUP BY g.source ORDER BY g.source
 
 -- name: flow_pending
-SELECT count(*) AS waiting, min(ingested_at) AS oldest FROM samples WHERE state = 'pending'
+SELECT (SELECT count(*) FROM samples WHERE state = 'pending') AS waiting,
+    (SELECT ingested_at FROM samples WHERE state = 'pending' ORDER BY ingested_at LIMIT 1) AS oldest
 
 -- name: flow_undecided
 SELECT count(*) AS waiting, min(k.behind_since) AS oldest FROM test_keys k
