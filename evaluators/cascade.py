@@ -14,6 +14,7 @@ import msgspec
 from evaluators.base import Artifact, AskingEvaluator, OfflineEvaluator, Outcome, missing, score_bin, silent
 from tidegauge.domain import (
     HALLUCINATION,
+    SHED,
     UNSCORED_BIN,
     Calibration,
     EvaluationState,
@@ -134,7 +135,7 @@ class Cascade:
         """The same with a verdict: the cheaper steps' one where a judge would be asked."""
         if begun.verdict is not None:
             return begun
-        return begun._replace(verdict=self._without_budget(request, begun.scores, begun))
+        return begun._replace(verdict=self._without_judge(request, begun.scores, begun, SHED))
 
     async def finish(self, request: Request, begun: Begun, *, everyone: bool = False) -> Verdict:
         """Asks the judges in turn; the verdict. Never raises but when cancelled."""
@@ -143,7 +144,7 @@ class Cascade:
             outcome = await self._ask(step, request, begun)
             last = place == len(self._judges) - 1
             if outcome.spent:
-                return self._without_budget(request, (*scores, outcome.score), begun)
+                return self._without_judge(request, (*scores, outcome.score), begun, "budget spent")
             scores = (*scores, outcome.score)
             stop = outcome.state is EvaluationState.JUDGED and self._stops(step, request, outcome.score)
             if last or (stop and not everyone):
@@ -248,7 +249,7 @@ class Cascade:
         sure = [i for i in scored if scores[i].confidence >= 1]
         return (sure or scored[-1:] or [len(scores) - 1])[0]
 
-    def _without_budget(self, request: Request, scores: tuple[Score, ...], begun: Begun) -> Verdict:
+    def _without_judge(self, request: Request, scores: tuple[Score, ...], begun: Begun, why: str) -> Verdict:
         """The cheaper steps' verdict, marked as such."""
         steps = (*self._offline, *self._judges)
         place = self._decisive(scores)
@@ -259,7 +260,7 @@ class Cascade:
             place,
             state=EvaluationState.JUDGED if judged else EvaluationState.UNSCORED,
             edges=next(s.evaluator.edges for s in steps if s.evaluator.name == scores[place].evaluator),
-            why="budget spent",
+            why=why,
             content=begun.content,
         )
         return msgspec.structs.replace(verdict, spent=True)

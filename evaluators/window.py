@@ -83,6 +83,17 @@ class JudgeWindow:
             self._wait_below(1)
         return self.finished()
 
+    @property
+    def in_flight(self) -> int:
+        """Requests that the judges have in hand."""
+        with self._changed:
+            return len(self._calls)
+
+    @property
+    def at_once(self) -> int:
+        """Calls that the judges make at once at most; 0 where nobody is asked, or it is closed."""
+        return 0 if self._loop is None else sum(judge.concurrency for judge in self._cascade.judges)
+
     def close(self) -> None:
         """Ends the thread and the client. What is still in flight is forgotten and stays pending in the store."""
         loop, self._loop = self._loop, None

@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -19,6 +19,9 @@ from tidegauge.storage import ledger
 from tidegauge.storage.ledger import Owner
 from tidegauge.storage.status import status
 from tidegauge.storage.store import Store
+
+if TYPE_CHECKING:
+    from pipelines.measures import Measures
 
 __all__ = ["Progress", "Summary", "run", "silent", "to_stderr", "to_stderr_as_json"]
 
@@ -144,6 +147,7 @@ class _Job:
         finally:
             ended.set()
             heart.join()
+            self._measures().flush(self.store, self.owner.name)
             with self.store.write() as tx:
                 ledger.leave(tx, self.owner)
 
@@ -154,6 +158,12 @@ class _Job:
     def _beat(self) -> None:
         with self.store.write() as tx:
             ledger.beat(tx, self.owner, self.clock.now())
+        self._measures().flush(self.store, self.owner.name)
+
+    def _measures(self) -> "Measures":
+        from pipelines.measures import Measures
+
+        return Measures.here(self.store.url)
 
     def _keep_beating(self, ended: threading.Event) -> None:
         while not ended.wait(ledger.HEARTBEAT / SECOND):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from pipelines.notes import Notes
 from pipelines.sources.build import Sources
 from pipelines.sources.source import Planning
 from pipelines.work import StoreDoFn, Sweep, Tick, Work
@@ -29,6 +30,7 @@ class Plan(StoreDoFn):
         self.sources = Sources(self.settings.sources)
         config = self.settings.config
         self.at_once = sweep_size(config)
+        self.notes = Notes(self.settings, self.store, self.sources, self.measures)
         self.looked = -math.inf
 
     def teardown(self) -> None:
@@ -39,13 +41,15 @@ class Plan(StoreDoFn):
         if self.settings.stream and not self._is_time(tick):
             return
         job = self.settings.config.job
-        self.sources.plan(self.store, self.clock, Planning(job.block_bytes, self.settings.final))
+        began = time.monotonic()
+        failed = self.sources.plan(self.store, self.clock, Planning(job.block_bytes, self.settings.final))
         tick = msgspec.structs.replace(tick, owner=self.me(tick), planned_by=tick.planned_by or self._planned_until())
         for claimed in retry_conflicts(self._claim_blocks, tick):
             yield tick, claimed
         for sweep in self._sweeps(tick) if self.settings.stream else (Sweep(SWEEP_PORTION),):
             yield tick, sweep
         self.looked = time.monotonic()
+        self.notes.take(self.looked - began, failed)
 
     def _is_time(self, tick: Tick) -> bool:
         """Ticks that queued behind a slow look are not made up for, and a stream that is to stop plans nothing."""

@@ -4,14 +4,16 @@ The engine says neither when a worker dies nor what it lost with it. So every pr
 and says from time to time which samples it is still judging; the rest goes to others when its lease is over.
 """
 
+import contextlib
 import logging
 import threading
 import time
 import weakref
 from typing import Protocol
 
+from pipelines.measures import Measures
 from tidegauge.domain import SECOND, Clock
-from tidegauge.errors import TidegaugeError
+from tidegauge.errors import StoreError, TidegaugeError
 from tidegauge.storage import ledger
 from tidegauge.storage.ledger import Owner
 from tidegauge.storage.store import Store
@@ -40,6 +42,7 @@ class Presence:
         self._store = Store(store_url)
         self._clock = clock
         self._holders: weakref.WeakSet[Holder] = weakref.WeakSet()
+        self._measures = Measures.here(store_url)
         self._ended = threading.Event()
         self.owner = Owner.this_process(clock.now(), job)
         self._beat()
@@ -63,6 +66,8 @@ class Presence:
         """Gives back all work; nothing that is done afterwards counts as this owner's."""
         self._ended.set()
         self._thread.join()
+        with contextlib.suppress(StoreError):
+            self._measures.flush(self._store, self.owner.name)
         with self._store.write() as tx:
             ledger.leave(tx, self.owner)
         self._store.close()
@@ -76,6 +81,7 @@ class Presence:
         while not self._ended.wait(ledger.HEARTBEAT / SECOND):
             try:
                 self._beat()
+                self._measures.flush(self._store, self.owner.name)
                 if time.monotonic() - renewed >= _RENEW_SECONDS:
                     renewed = time.monotonic()
                     self._renew()

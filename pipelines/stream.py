@@ -10,7 +10,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 import msgspec
@@ -113,7 +113,8 @@ class _Supervisor:
                 break
             pause = _FIRST_PAUSE if time.monotonic() - began > _GOOD_SECONDS else min(2 * pause, _LONGEST_PAUSE)
             self._progress("failed", again_in_seconds=pause, reason=reason)
-            self._stopping.wait(pause)
+            with self._failed(reason):
+                self._stopping.wait(pause)
         return submitted
 
     @contextmanager
@@ -130,6 +131,20 @@ class _Supervisor:
         finally:
             presence.leave_all()
             self._end([job])
+
+    @contextmanager
+    def _failed(self, reason: str) -> Iterator[None]:
+        """A row for the time in which nothing runs, so that everybody sees that, and why."""
+        job = uuid.uuid4().hex[:12]
+        try:
+            with self._store.write() as tx:
+                streams.submit(tx, job, self._runner, self._clock.now())
+                streams.fail(tx, job, reason)
+        except StoreError as error:
+            _log.warning("%s", error)
+        yield
+        with suppress(StoreError), self._store.write() as tx:
+            streams.end(tx, job)
 
     def _end(self, jobs: Sequence[str]) -> None:
         if not jobs:

@@ -15,6 +15,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from evaluators.build import build_cascade, build_further
 from evaluators.window import JudgeWindow
+from pipelines import measures
 from pipelines.plan import shed_by
 from pipelines.sampling import Sampler, key_in_force
 from pipelines.scan import Scanner
@@ -98,19 +99,27 @@ class Read(StoreDoFn):
         return [Sample(request=request, pi1=1.0, plan=0, sha256="") for request in drawn]
 
     def _scan_and_commit(self, tick: Tick, claimed: Claimed) -> Iterable[Sample]:
-        block = claimed.block
         while True:
-            with self.store.read() as tx:
-                sampler = Sampler(sampling.plans(tx), self.key)
-            source = self.sources.of(block)
-            result = self.scanner.scan(source.read(claimed), block.planned_at, sampler)
-            placed = [line._replace(start=source.place(block, line.start)) for line in result.quarantined]
-            result = result._replace(quarantined=placed)
-            outcome, fresh = retry_conflicts(self._commit, tick, claimed, result)
+            with self.measures.timed("block") as block:
+                result = self._scan(claimed)
+                with self.measures.timed("commit") as commit:
+                    outcome, fresh = retry_conflicts(self._commit, tick, claimed, result)
+                    commit.units = block.units = result.records if outcome is Commit.WON else 0
             if outcome is Commit.WON:
                 self.known |= result.rollup.segments.keys() | result.rollup.accounts.keys()
+                measures.count("records", result.records)
+                measures.count("quarantined", len(result.quarantined))
+                measures.count("samples", len(fresh))
             if outcome is not Commit.STALE:
                 return [] if self.leaves_pending else [s for s in result.samples if s.request.request_id in fresh]
+
+    def _scan(self, claimed: Claimed) -> BlockResult:
+        block, source = claimed.block, self.sources.of(claimed.block)
+        with self.store.read() as tx:
+            sampler = Sampler(sampling.plans(tx), self.key)
+        result = self.scanner.scan(source.read(claimed), block.planned_at, sampler)
+        placed = [line._replace(start=source.place(block, line.start)) for line in result.quarantined]
+        return result._replace(quarantined=placed)
 
     def _commit(self, tick: Tick, claimed: Claimed, result: BlockResult) -> tuple[Commit, set[str]]:
         with self.store.write() as tx:
@@ -151,6 +160,8 @@ class Evaluate(StoreDoFn):
         self.cascade = build_cascade(config, services)
         self.window = JudgeWindow(self.cascade)
         self.further = {name: JudgeWindow(cascade) for name, cascade in build_further(config, services).items()}
+        for window in (self.window, *self.further.values()):
+            self.measures.watch(window)
         self.expected: dict[str, int] = {}
         self.parts: dict[str, list[Verdict]] = {}
         self.held: dict[str, float] = {}
@@ -239,7 +250,13 @@ class CommitVerdicts(StoreDoFn):
 
     def _flush(self) -> Iterable[str]:
         waiting, self.waiting = self.waiting, []
-        return retry_conflicts(self._write, waiting) if waiting else ()
+        if not waiting:
+            return ()
+        with self.measures.timed("verdicts") as timed:
+            keys = retry_conflicts(self._write, waiting)
+            timed.units = len(waiting)
+        measures.count("verdicts", len(waiting))
+        return keys
 
     def _write(self, waiting: list[Verdict]) -> set[str]:
         now = self.clock.now()

@@ -6,6 +6,7 @@ from typing import Any
 import apache_beam as beam
 import msgspec
 
+from pipelines.measures import Measures
 from pipelines.presence import Presence
 from tidegauge.config import Config
 from tidegauge.config_sources import SourceSection
@@ -63,6 +64,7 @@ class StoreDoFn(beam.DoFn):
 
     def setup(self) -> None:
         self.store = open_store(self.settings)
+        self.measures = Measures.here(self.store.url)
         if self.settings.stream:
             self.presence = Presence.here(self.store.url, self.settings.stream, self.clock)
 

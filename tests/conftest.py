@@ -34,6 +34,11 @@ def postgresql_url() -> str:
         if os.environ.get("TIDEGAUGE_CI"):
             pytest.fail(message)
         pytest.skip(message)
+    return postgresql_schema(base)
+
+
+def postgresql_schema(base: str) -> str:
+    """The URL of a new schema in a server; `drop_schema` takes it away."""
     schema = f"test_{uuid.uuid4().hex[:12]}"
     engine = sa.create_engine(sa.make_url(base).set(drivername="postgresql+psycopg"))
     with engine.begin() as connection:

@@ -133,7 +133,11 @@ def _job(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:
 
 def _results(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:
     group = _Commands(commands, shared)
-    _json(group.add("status", "what was seen, sampled, judged and labelled", "status"))
+    status = _json(group.add("status", "what was seen, sampled, judged and labelled, and what waits", "status"))
+    status.add_argument(
+        "--watch", nargs="?", const="2s", metavar="TIME", help="what waits, again and again until Ctrl-C; every 2s"
+    )
+    _json(group.add("health", "whether the job is alive: exit 1 if not", "health", "alive"))
     slo = group.add("slo", "the rate of every intent and deployment, with its interval and state", "slo")
     _json(slo).add_argument("--fail-on-breach", action="store_true", help="exit 3 if there is a breach")
     inner = _Commands(slo.add_subparsers(title="actions", metavar="ACTION"), shared)
@@ -343,10 +347,6 @@ def _json(to: argparse.ArgumentParser) -> argparse.ArgumentParser:
     return to
 
 
-if __name__ == "__main__":
-    sys.exit(main())
-
-
 def _engine(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:
     engine = _Commands(commands, shared).add("engine", "Prism, Flink and Kafka for development, on loopback", "engine")
     inner = _Commands(engine.add_subparsers(title="actions", metavar="ACTION", required=True), shared)
@@ -360,3 +360,7 @@ def _engine(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> Non
         action.add_argument("--task-managers", type=int, default=1, metavar="N", help="of Flink; 1")
     for action in (install, start, stop, status):
         action.add_argument("--dir", default=".engine", metavar="DIR", help="where the engines are; .engine")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

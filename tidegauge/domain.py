@@ -22,6 +22,9 @@ DAY: Micros = 24 * HOUR
 TEST_BLOCK: Micros = 6 * HOUR
 """Width of the UTC-aligned blocks that evidence is summed in."""
 
+SHED = "shed"
+"""Why a sample has no judge's verdict that waited too long for one."""
+
 HALLUCINATION = "hallucination"
 """The one indicator so far."""
 
@@ -226,7 +229,8 @@ class Verdict(Value, frozen=True, kw_only=True):
     """Bin of the deciding raw score, 0..7, or UNSCORED_BIN."""
     reason: str = ""
     why: str = ""
-    """Why the deciding step was the last one: `sure`, `outside the band`, `last step`, `budget spent`, `injection`."""
+    """Why the deciding step was the last one: `sure`, `outside the band`, `last step`, `budget spent`, `shed`,
+    `injection`."""
     content: str = ""
     """Hash of what evaluators see of the request: the key of the verdict cache."""
     calibration: str = ""

@@ -40,15 +40,15 @@ class Sources:
         built = (build_source(section) for section in sections)
         self._by_name: dict[str, Source] = {source.name: source for source in built}
 
-    def plan(self, store: Store, clock: Clock, planning: Planning) -> list[str]:
-        """Plans what is new in each; what could not be looked at keeps no other one from being planned."""
-        failed = []
+    def plan(self, store: Store, clock: Clock, planning: Planning) -> dict[str, str]:
+        """Plans what is new in each; what could not be looked at, and why, keeps no other one from being planned."""
+        failed = {}
         for name, source in self._by_name.items():
             try:
                 source.plan(store, clock, planning)
             except SourceError as error:
                 _log.warning("%s: %s", name, error)
-                failed.append(name)
+                failed[name] = str(error)
         return failed
 
     def of(self, block: Block) -> Source:

@@ -37,7 +37,9 @@ VALUES (:test_key, :indicator, :intent, :deployment, :episode, :objective, :pi_r
 ON CONFLICT (test_key) DO NOTHING
 
 -- name: lock_keys
-UPDATE test_keys SET version = version + :step WHERE test_key IN :test_keys
+UPDATE test_keys SET version = version + :step, behind_since = CASE
+    WHEN CAST(:step AS BIGINT) > 0 AND (version = decided_version OR behind_since = 0) THEN :now ELSE behind_since END
+WHERE test_key IN :test_keys
 RETURNING test_key, indicator, intent, deployment, episode, objective, pi_ref, bets, first_block, first_at, last_at,
     read_block, version, decided_version, log_e, max_log_e, escalated
 

@@ -10,7 +10,7 @@ ON CONFLICT (owner) DO UPDATE SET heartbeat_at = excluded.heartbeat_at
 DELETE FROM owners WHERE owner = :owner
 
 -- name: owners
-SELECT owner, job, host, pid, pid_started, heartbeat_at FROM owners
+SELECT owner, job, host, pid, pid_started, heartbeat_at, in_flight, at_once FROM owners
 
 -- name: generations
 SELECT * FROM generations WHERE source = :source AND state <> 'gone' ORDER BY created_at, generation
@@ -151,6 +151,9 @@ SELECT job, runner, submitted_at, stopping, host, pid, pid_started, beat_at FROM
 
 -- name: stop_stream
 UPDATE streams SET stopping = 1 WHERE job = :job
+
+-- name: fail_stream
+UPDATE streams SET stopping = 1, failed = :reason WHERE job = :job
 
 -- name: end_stream
 DELETE FROM streams WHERE job = :job

@@ -24,7 +24,7 @@ from tidegauge.telemetry.server import MetricsServer
 from tidegauge.testing.clock import ManualClock
 
 RULES = Path(tidegauge.telemetry.__file__).with_name("rules.yaml")
-WORDS = {"sum", "by", "rate", "scalar", "absent", "and", "on", "ignoring"}
+WORDS = {"sum", "max", "or", "by", "rate", "scalar", "absent", "and", "on", "ignoring"}
 
 
 def everything(store: Store) -> Objectives:

@@ -1,9 +1,26 @@
-"""`tidegauge judge health|trust`."""
+"""`tidegauge health`, `tidegauge judge health|trust`."""
 
 from typing import Any
 
 from tidegauge import show
 from tidegauge.commands.context import Context, note, print_json
+
+
+def alive(context: Context) -> int:
+    """Whether the job is; exit code 1 if not, or if the store cannot be reached."""
+    from tidegauge.errors import StoreError
+    from tidegauge.service.liveness import report, trouble
+
+    try:
+        with context.store() as store, store.read() as tx:
+            reasons = trouble(tx, context.clock.now())
+    except StoreError as error:
+        reasons = [str(error)]
+    if context.args.json:
+        print_json(report(reasons))
+    else:
+        print("\n".join(reasons) or "ok: the store answers, and no stream has stopped ticking")
+    return 1 if reasons else 0
 
 
 def run(context: Context) -> int:

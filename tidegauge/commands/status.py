@@ -1,23 +1,60 @@
 """`tidegauge status`."""
 
+import json
+import sys
+import time
 from collections.abc import Mapping
 from typing import Any
 
 from tidegauge import show
+from tidegauge.commands import flow_text, times
 from tidegauge.commands.context import Context, print_json
+
+_CLEAR = "\x1b[H\x1b[J"
 
 
 def run(context: Context) -> int:
+    if context.args.watch is not None:
+        return _watch(context, times.seconds(context.args.watch))
     from tidegauge.service.surges import surges
+    from tidegauge.storage.flow import flow
     from tidegauge.storage.status import status
 
     with context.store() as store, store.read() as tx:
-        found = status(tx, context.clock.now()) | {"surges": surges(tx)}
+        now = context.clock.now()
+        found = status(tx, now) | {"surges": surges(tx), "flow": flow(tx, now)}
     if context.args.json:
         print_json(found)
     else:
         print(text(found))
     return 0
+
+
+def _watch(context: Context, every: float) -> int:
+    """Redraws on a terminal; elsewhere a block, or with --json a line, each time."""
+    from tidegauge.storage.flow import flow
+
+    with context.store() as store:
+        try:
+            while True:
+                now = context.clock.now()
+                with store.read() as tx:
+                    found = flow(tx, now)
+                _show(context, found, now)
+                time.sleep(every)
+        except KeyboardInterrupt:
+            return 0
+
+
+def _show(context: Context, found: Mapping[str, Any], now: int) -> None:
+    from tidegauge.domain import iso
+
+    if context.args.json:
+        print(json.dumps({"at": iso(now), **found}, ensure_ascii=False), flush=True)
+    elif sys.stdout.isatty():
+        print(f"{_CLEAR}{iso(now)}   Ctrl-C ends it\n\n{flow_text.text(found)}", flush=True)
+    else:
+        print(f"{iso(now)}\n{flow_text.text(found)}\n", flush=True)
 
 
 def text(found: Mapping[str, Any]) -> str:
@@ -32,6 +69,7 @@ def text(found: Mapping[str, Any]) -> str:
         f"review: queued {review['queued']}, leased {review['leased']}, labelled {review['labelled']}",
         f"blocks: planned {blocks['planned']}, done {blocks['done']}, lost {blocks['lost']};"
         f" lag {found['lag_seconds']:.0f} s",
+        *flow_text.waiting(found["flow"]),
         "",
         show.table(
             ("intent", "seen", "sampled", "judged", "unscored", "pending", "queued", "labelled"),
@@ -64,8 +102,11 @@ def _judges(evaluation: Mapping[str, Any]) -> list[str]:
             f"{name}: {row['scores']} scores, {row['cached']} from the cache, {row['unusable']} unusable;"
             f" {row['calls']} calls, {row['input_tokens']} + {row['output_tokens']} tokens, {cost}"
         )
-    if evaluation["spent"]:
-        lines.append(f"budget spent: {evaluation['spent']} samples keep a cheaper verdict")
+    spent = evaluation["spent"] - evaluation["shed"]
+    if spent:
+        lines.append(f"budget spent: {spent} samples keep a cheaper verdict")
+    if evaluation["shed"]:
+        lines.append(f"shed: {evaluation['shed']} samples waited too long for a judge and keep a cheaper verdict")
     if evaluation["coverage"] is not None:
         lines.append(f"coverage {evaluation['coverage']:.1%} of the samples")
     return lines

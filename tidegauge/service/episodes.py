@@ -31,7 +31,9 @@ def spans(cells: Iterable[Row]) -> list[Span]:
     return found
 
 
-def keys_for(tx: Transaction, samples: Sequence[Row], policies: Mapping[str, Policy]) -> dict[str, TestKey]:
+def keys_for(
+    tx: Transaction, samples: Sequence[Row], policies: Mapping[str, Policy], now: Micros
+) -> dict[str, TestKey]:
     """The test of each sample by request id, made where it is new; locked, its version raised.
 
     A key's episode is numbered in the order of arrival. Late traffic that closes a gap joins the key it meets; which
@@ -43,7 +45,7 @@ def keys_for(tx: Transaction, samples: Sequence[Row], policies: Mapping[str, Pol
     assigned: dict[str, str] = {}
     for (intent, deployment), rows in sorted(groups.items()):
         assigned |= _assign(tx, intent, deployment, rows, policies[intent])
-    locked = evidence.lock_keys(tx, set(assigned.values()), step=1)
+    locked = evidence.raise_keys(tx, set(assigned.values()), now)
     members: dict[str, list[Row]] = {}
     for row in samples:
         if row["request_id"] in assigned:

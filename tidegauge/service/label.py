@@ -125,7 +125,7 @@ def _settle(
     tx.many("settle_outcome", moved)
     tx.many("settle_case", cases)
     moved_keys = additions.write(tx)
-    evidence.lock_keys(tx, moved_keys, step=1)
+    evidence.raise_keys(tx, moved_keys, now)
     report.test_keys |= moved_keys
 
 

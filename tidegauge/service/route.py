@@ -87,7 +87,7 @@ def commit_verdicts(
         judged = [sample for sample in samples if sample["request_id"] in said]
         if judged:
             known = _policies(tx, judged, policies if indicator == HALLUCINATION else {}, routing, now, indicator)
-            keys = episodes.keys_for(tx, _tested(tx, judged), known)
+            keys = episodes.keys_for(tx, _tested(tx, judged), known, now)
             writer = _Writer(tx, routing, keys, judged, now, indicator)
             for sample in judged:
                 writer.freeze(sample, said[sample["request_id"]], known[sample["intent"]])

@@ -85,10 +85,19 @@ class Additions:
         }
 
 
-def lock_keys(tx: Transaction, test_keys: Iterable[str], step: int = 0) -> dict[str, TestKey]:
-    """Locks keys until the end of the transaction and raises their version by `step`."""
+def lock_keys(tx: Transaction, test_keys: Iterable[str]) -> dict[str, TestKey]:
+    """Locks keys until the end of the transaction."""
+    return _lock(tx, test_keys, step=0, now=0)
+
+
+def raise_keys(tx: Transaction, test_keys: Iterable[str], now: Micros) -> dict[str, TestKey]:
+    """Locks keys and raises their version: there is new evidence, and it is to be decided upon."""
+    return _lock(tx, test_keys, step=1, now=now)
+
+
+def _lock(tx: Transaction, test_keys: Iterable[str], **values: int) -> dict[str, TestKey]:
     return {
-        row["test_key"]: TestKey(**row) for row in tx.rows_in("lock_keys", "test_keys", sorted(test_keys), step=step)
+        row["test_key"]: TestKey(**row) for row in tx.rows_in("lock_keys", "test_keys", sorted(test_keys), **values)
     }
 
 

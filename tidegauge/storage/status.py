@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tidegauge.domain import DAY, SECOND, Micros
+from tidegauge.domain import DAY, SECOND, SHED, Micros
 from tidegauge.storage.store import Row, Transaction
 
 NANO = 1e9
@@ -61,6 +61,7 @@ def _evaluation(tx: Transaction, now: Micros, sampled: int) -> dict[str, Any]:
     return {
         "coverage": unspent / sampled if sampled else None,
         "spent": sum(int(row["samples"]) for row in steps if row["spent"]),
+        "shed": sum(int(row["samples"]) for row in steps if row["why"] == SHED),
         "decided_by": {f"{row['evaluator']}: {row['why']}": int(row["samples"]) for row in steps},
         "cache": {"asked": scores, "hits": hits, "hit_rate": hits / scores if scores else None},
         "judges": asked,

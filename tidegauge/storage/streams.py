@@ -39,8 +39,14 @@ def stop(tx: Transaction, job: str) -> None:
     tx.run("stop_stream", job=job)
 
 
+def fail(tx: Transaction, job: str, reason: str) -> None:
+    """Says why its pipeline ended; the row stays until it is submitted again, or given up."""
+    tx.run("fail_stream", job=job, reason=reason)
+
+
 def end(tx: Transaction, job: str) -> None:
     tx.run("end_stream", job=job)
+    tx.run("forget_ticks")
 
 
 def stops(tx: Transaction, job: str, now: Micros) -> bool:

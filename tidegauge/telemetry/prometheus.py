@@ -17,6 +17,7 @@ from tidegauge.service.burning import Objectives
 from tidegauge.service.report import slo_rows
 from tidegauge.storage.status import status
 from tidegauge.storage.store import Row, Store, Transaction
+from tidegauge.telemetry.flow_metrics import flow_metrics
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SHOWN_DAYS = 28
@@ -31,7 +32,7 @@ _MINUTES = {5: "5m", 30: "30m"}
 def metrics_text(store: Store, wanted: Objectives, now: Micros) -> bytes:
     """Everything, in Prometheus' text format."""
     with store.read() as tx:
-        found = [*_job(tx, now), *_rates(tx, wanted), *_objectives(tx, wanted), *_findings(tx)]
+        found = [*_job(tx, now), *flow_metrics(tx, now), *_rates(tx, wanted), *_objectives(tx, wanted), *_findings(tx)]
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Found(found))
     return generate_latest(registry)
@@ -69,6 +70,9 @@ def _job(tx: Transaction, now: Micros) -> Iterator[Metric]:
             family.add_metric([intent], counts[name])
         yield family
     yield CounterMetricFamily("tidegauge_quarantined", "Records that were refused", value=state["quarantined"])
+    yield CounterMetricFamily(
+        "tidegauge_shed", "Samples that waited too long for a judge and go without", value=state["evaluation"]["shed"]
+    )
     yield _one("tidegauge_pending", "Samples that wait for a verdict", state["pending"])
     yield _one("tidegauge_lag_seconds", "Age of the oldest planned block", state["lag_seconds"])
     yield _by("tidegauge_blocks", "Blocks by state", "state", state["blocks"])

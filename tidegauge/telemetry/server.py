@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 from tidegauge.domain import Clock
 from tidegauge.errors import TidegaugeError, UsageError
 from tidegauge.service.burning import Objectives
+from tidegauge.service.liveness import report, trouble
 from tidegauge.service.verdict import verdict
 from tidegauge.storage.store import Store
 from tidegauge.telemetry.prometheus import CONTENT_TYPE, metrics_text
@@ -73,7 +74,7 @@ class MetricsServer:
         try:
             return page({name: values[-1] for name, values in parse_qs(url.query, max_num_fields=8).items()})
         except (TidegaugeError, ValueError) as error:
-            return 503, _JSON, _body({"error": f"the store cannot be read: {type(error).__name__}"})
+            return 503, _JSON, _unreadable(url.path, error)
 
     def _metrics(self, _: dict[str, str]) -> Reply:
         with self._lock:
@@ -84,8 +85,8 @@ class MetricsServer:
 
     def _health(self, _: dict[str, str]) -> Reply:
         with self._store.read() as tx:
-            tx.value("newest_traffic")
-        return 200, _JSON, _body({"status": "ok"})
+            reasons = trouble(tx, self._clock.now())
+        return 503 if reasons else 200, _JSON, _body(report(reasons))
 
     def _verdict(self, asked: dict[str, str]) -> Reply:
         intent = asked.get("intent", "")[:_LONGEST]
@@ -99,6 +100,11 @@ class MetricsServer:
         status, kind, body = self._verdict(asked)
         failed = status == 200 and json.loads(body)["phase"] == "failed"
         return 200 if failed else max(status, 409), kind, body
+
+
+def _unreadable(path: str, error: Exception) -> bytes:
+    said = f"the store cannot be read: {type(error).__name__}"
+    return _body(report([said]) if path == "/healthz" else {"error": said})
 
 
 def _body(value: object) -> bytes:
