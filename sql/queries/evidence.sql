@@ -37,7 +37,9 @@ VALUES (:test_key, :indicator, :intent, :deployment, :episode, :objective, :pi_r
 ON CONFLICT (test_key) DO NOTHING
 
 -- name: lock_keys
-UPDATE test_keys SET version = version + :step WHERE test_key IN :test_keys
+WITH mine AS MATERIALIZED (
+    SELECT test_key FROM test_keys WHERE test_key IN :test_keys /*postgresql ORDER BY test_key COLLATE "C" FOR UPDATE */)
+UPDATE test_keys SET version = version + :step WHERE test_key IN (SELECT test_key FROM mine)
 RETURNING test_key, indicator, intent, deployment, episode, objective, pi_ref, bets, first_block, first_at, last_at,
     read_block, version, decided_version, log_e, max_log_e, escalated
 

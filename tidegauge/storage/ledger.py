@@ -75,8 +75,14 @@ def beat(tx: Transaction, owner: Owner, now: Micros) -> None:
 
 def leave(tx: Transaction, owner: Owner) -> None:
     """Gives back what the owner had claimed."""
-    tx.run("release_samples", owner=owner.name)
+    give_back(tx, owner.name)
     tx.run("leave", owner=owner.name)
+
+
+def give_back(tx: Transaction, owner: str, sweep: str = "") -> None:
+    """What the owner still holds is free again, for this sweep, too: a claim whose answer was lost is not in its hands."""
+    tx.run("release_samples", owner=owner, sweep=sweep)
+    tx.run("release_blocks", owner=owner)
 
 
 def live_owners(tx: Transaction, now: Micros) -> list[str]:
