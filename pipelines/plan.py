@@ -36,14 +36,14 @@ class Plan(StoreDoFn):
         super().teardown()
 
     def process(self, tick: Tick) -> Iterator[tuple[Tick, Work]]:
-        if self.settings.stream and not self._is_time(tick):
+        if self.settings.stream and not retry_conflicts(self._is_time, tick):
             return
         job = self.settings.config.job
-        self.sources.plan(self.store, self.clock, Planning(job.block_bytes, self.settings.final))
+        retry_conflicts(self.sources.plan, self.store, self.clock, Planning(job.block_bytes, self.settings.final))
         tick = msgspec.structs.replace(tick, owner=self.me(tick), planned_by=tick.planned_by or self.clock.now())
         for claimed in retry_conflicts(self._claim_blocks, tick):
             yield tick, claimed
-        for sweep in self._sweeps(tick) if self.settings.stream else (Sweep(SWEEP_PORTION),):
+        for sweep in retry_conflicts(self._sweeps, tick) if self.settings.stream else (Sweep(SWEEP_PORTION),):
             yield tick, sweep
         self.looked = time.monotonic()
 
@@ -69,7 +69,7 @@ class Plan(StoreDoFn):
         share = USUAL_RATE / rate if rate else MOST_PORTIONS
         return round(self.settings.config.job.portion_blocks * min(max(share, 1), MOST_PORTIONS))
 
-    def _sweeps(self, tick: Tick) -> Iterator[Sweep]:
+    def _sweeps(self, tick: Tick) -> list[Sweep]:
         """As many as there are samples for, in portions that spread over workers and end within a checkpoint."""
         limit = self.settings.config.stream.in_flight_samples
         with self.store.read() as tx:
@@ -77,10 +77,8 @@ class Plan(StoreDoFn):
             live = ledger.live_owners(tx, now)
             free = min(ledger.count_free_samples(tx, tick.sweep, live, now), limit - ledger.in_work(tx, live, now)[1])
             old = self._overdue(tx, tick, live, now)
-        if old:
-            yield Sweep(SWEEP_PORTION, shed=True)
-        for _ in range(0, free, self.at_once):
-            yield Sweep(self.at_once)
+        shed = [Sweep(SWEEP_PORTION, shed=True)] if old else []
+        return shed + [Sweep(self.at_once) for _ in range(0, free, self.at_once)]
 
     def _overdue(self, tx: Transaction, tick: Tick, live: list[str], now: Micros) -> int:
         by = shed_by(self.settings.config, now)

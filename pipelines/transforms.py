@@ -30,6 +30,7 @@ from tidegauge.service.policy import Policy
 from tidegauge.storage import commits, judging, ledger, sampling
 from tidegauge.storage.commits import BlockResult, Commit
 from tidegauge.storage.ledger import Claimed
+from tidegauge.storage.sampling import Plan as SamplingPlan
 from tidegauge.storage.store import Transaction, retry_conflicts
 
 VERDICTS_A_COMMIT = 500
@@ -44,7 +45,7 @@ class Read(StoreDoFn):
     def setup(self) -> None:
         super().setup()
         config = self.settings.config
-        self.key = key_in_force(self.store, os.environ)
+        self.key = retry_conflicts(key_in_force, self.store, os.environ)
         self.sources = Sources(self.settings.sources)
         self.scanner = Scanner(Prices(config.prices), config.job.oldest_days)
         self.known: set[int] = set()
@@ -59,17 +60,17 @@ class Read(StoreDoFn):
     def process(self, element: tuple[Tick, Work]) -> Iterable[Sample]:
         tick, work = element
         if isinstance(work, Sweep):
-            return [*retry_conflicts(self._claim_samples, tick, work), *self._gold()]
+            return [*retry_conflicts(self._claim_samples, tick, work), *retry_conflicts(self._gold)]
         if self.settings.stream and not retry_conflicts(self._take, tick, work):
             return ()
         try:
             return self._scan_and_commit(tick, work)
         except SourceUnfinished as error:
-            self._leave_unfinished(tick, work, str(error))
+            retry_conflicts(self._leave_unfinished, tick, work, str(error))
         except SourceChanged as error:
-            self._release(tick, work, str(error), sweep="")  # the planner will find or retire it
+            retry_conflicts(self._release, tick, work, str(error), "")  # the planner will find or retire it
         except SourceError as error:
-            self._release(tick, work, str(error), sweep=tick.sweep)
+            retry_conflicts(self._release, tick, work, str(error), tick.sweep)
         return ()
 
     def me(self, tick: Tick) -> str:
@@ -100,14 +101,17 @@ class Read(StoreDoFn):
     def _scan_and_commit(self, tick: Tick, claimed: Claimed) -> Iterable[Sample]:
         block = claimed.block
         while True:
-            with self.store.read() as tx:
-                sampler = Sampler(sampling.plans(tx), self.key)
+            sampler = Sampler(retry_conflicts(self._plans), self.key)
             result = self.scanner.scan(self.sources.of(block).read(claimed), block.planned_at, sampler)
             outcome, fresh = retry_conflicts(self._commit, tick, claimed, result)
             if outcome is Commit.WON:
                 self.known |= result.rollup.segments.keys() | result.rollup.accounts.keys()
             if outcome is not Commit.STALE:
                 return [] if self.leaves_pending else [s for s in result.samples if s.request.request_id in fresh]
+
+    def _plans(self) -> list[SamplingPlan]:
+        with self.store.read() as tx:
+            return sampling.plans(tx)
 
     def _commit(self, tick: Tick, claimed: Claimed, result: BlockResult) -> tuple[Commit, set[str]]:
         with self.store.write() as tx:
@@ -156,6 +160,9 @@ class Evaluate(StoreDoFn):
 
     def start_bundle(self) -> None:
         self.held.clear()
+        retry_conflicts(self._calibrate)
+
+    def _calibrate(self) -> None:
         with self.store.read() as tx:
             trusted = not interlock.distrusted(tx)
         self.cascade.calibration = None
@@ -213,7 +220,7 @@ class CommitVerdicts(StoreDoFn):
         super().setup()
         config = self.settings.config
         self.routing = route.Routing(
-            key_in_force(self.store, os.environ),
+            retry_conflicts(key_in_force, self.store, os.environ),
             config.objective,
             config.review.due_hours,
             config.judged_objective,
@@ -265,4 +272,4 @@ class Act(StoreDoFn):
         """What comes in only says that there may be something to decide."""
 
     def finish_bundle(self) -> None:
-        act(self.store, self.settings.config, self.clock)
+        retry_conflicts(act, self.store, self.settings.config, self.clock)

@@ -58,8 +58,8 @@ class StoreDoFn(beam.DoFn):
         url = self.settings.config.store.url
         if self.settings.stream:  # a password does not travel: the worker's environment brings it
             url = os.environ.get(STORE_VARIABLE, url)
-            self.presence = Presence.here(url, self.settings.stream, self.clock)
-        self.store = Store(url)
+            self.presence = Presence.here(url, self.settings.stream, self.clock, self.settings.config.store)
+        self.store = Store(url, self.settings.config.store, "stream" if self.settings.stream else "run")
 
     def teardown(self) -> None:
         self.store.close()

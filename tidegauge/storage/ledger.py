@@ -80,7 +80,7 @@ def leave(tx: Transaction, owner: Owner) -> None:
 
 
 def give_back(tx: Transaction, owner: str, sweep: str = "") -> None:
-    """What the owner still holds is free again, for this sweep, too: a claim whose answer was lost is not in its hands."""
+    """What the owner still holds is free again, for this sweep, too: it is not in its hands if an answer was lost."""
     tx.run("release_samples", owner=owner, sweep=sweep)
     tx.run("release_blocks", owner=owner)
 

@@ -32,6 +32,9 @@ _shared: dict[tuple[Any, ...], "Pool"] = {}
 class Pool:
     """The connections of this process to one database. Stores of the same URL and role share it on PostgreSQL."""
 
+    losses = 0
+    """Connections that this process lost in a transaction, of whatever pool."""
+
     def __init__(self, url: str, section: StoreSection, role: str) -> None:
         self.engine = _engine(url, section, role)
         self._outage_seconds = section.outage_seconds
@@ -80,7 +83,7 @@ class Pool:
                 waited = time.monotonic() - began
                 if not self._reached or not isinstance(error, OperationalError) or waited > self._outage_seconds:
                     self._reached = False  # whoever comes next need not wait as long
-                    raise self.translated(error) from error
+                    raise self._unreachable(error) from error
                 if pause == _FIRST_PAUSE:
                     _log.warning("store %s: %s; trying again", self.shown_url, self._first_line(error))
                 time.sleep(pause * (0.5 + random.random() / 2))  # noqa: S311 - jitter, not a secret
@@ -88,6 +91,10 @@ class Pool:
             else:
                 self._reached = True
                 return connection
+
+    def _unreachable(self, error: SQLAlchemyError) -> StoreError:
+        translated = self.translated(error)
+        return StoreUnavailable(str(translated)) if isinstance(translated, StoreLost) else translated
 
     def translated(self, error: SQLAlchemyError) -> StoreError:
         """The same as an error of ours, which says whether the transaction may be tried again."""
@@ -99,6 +106,7 @@ class Pool:
             if state in _CONFLICTS:
                 return StoreConflict(said + _CONFLICTS[state])
             if error.connection_invalidated:
+                Pool.losses += 1
                 return StoreLost(said)
         return StoreUnavailable(said) if isinstance(error, OperationalError) else StoreError(said)
 

@@ -167,6 +167,11 @@ class Store:
             raise self._pool.translated(error) from error
 
     @property
+    def losses(self) -> int:
+        """How often this process lost a connection in a transaction; what it asked for then may have been done."""
+        return Pool.losses
+
+    @property
     def url_without_password(self) -> str:
         """What may travel; those who arrive bring the password."""
         url = self._pool.engine.url
