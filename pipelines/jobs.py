@@ -45,16 +45,18 @@ def run(
     every: float | None = None,
     logs: Sequence[str] | None = None,
     progress: Progress = to_stderr,
+    share: int = 1,
 ) -> Summary:
     """Works off every block planned at its start, sweeps pending samples, decides and delivers.
 
     `logs` replaces the configured sources. With `every`, in seconds, it looks again until SIGTERM or SIGINT, which let
-    the bundle in work finish. Several runs on one store share the work. Raises TidegaugeError.
+    the bundle in work finish. Several runs on one store share the work; of `share` that were started together none
+    takes more than its part at once. Raises TidegaugeError.
     """
     sources = tuple(SourceSection(files=log) for log in logs) if logs else config.sources
     if not sources:
         raise UsageError("no sources: name them in tidegauge.yaml under `sources`, or give --log GLOB")
-    job = _Job(config, store, clock, sources, final, progress)
+    job = _Job(config, store, clock, sources, final, progress, share)
     with job.at_work():
         ticks = job.look()
         while every is not None and not job.stopping.wait(job.until_next(every)):
@@ -77,6 +79,7 @@ class _Job:
         sources: tuple[SourceSection, ...],
         final: bool,
         progress: Progress,
+        share: int = 1,
     ) -> None:
         self.store = store
         self.clock = clock
@@ -87,7 +90,7 @@ class _Job:
         with quiet():
             from pipelines.work import Settings
 
-            self.settings = Settings(placed(config, store.url), sources, clock, final)
+            self.settings = Settings(placed(config, store.url), sources, clock, final, share=share)
         self._looked_at = time.monotonic()
 
     def until_next(self, every: float) -> float:

@@ -60,14 +60,18 @@ class Plan(StoreDoFn):
             if self.settings.stream:
                 most = self.settings.config.stream.in_flight_blocks - ledger.in_work(tx, hold.live, hold.now)[0]
             else:
-                most = self._portion(tx)
+                most = self._portion(tx, tick)
             return ledger.claim_blocks(tx, hold, tick.planned_by, most) if most > 0 else []
 
-    def _portion(self, tx: Transaction) -> int:
+    def _portion(self, tx: Transaction, tick: Tick) -> int:
         """Blocks of a tick: what is held until its end are samples, and each tick ends with a wait for the judge."""
         rate = max((plan.rate for plan in sampling.plans(tx)), default=1.0)
         share = USUAL_RATE / rate if rate else MOST_PORTIONS
-        return round(self.settings.config.job.portion_blocks * min(max(share, 1), MOST_PORTIONS))
+        most = round(self.settings.config.job.portion_blocks * min(max(share, 1), MOST_PORTIONS))
+        workers = self.settings.share
+        if workers > 1:  # half of what each could get, so that none is left with much when the others are done
+            most = min(most, math.ceil(ledger.count_open_blocks(tx, tick.sweep, tick.planned_by) / (2 * workers)))
+        return most
 
     def _sweeps(self, tick: Tick) -> list[Sweep]:
         """As many as there are samples for, in portions that spread over workers and end within a checkpoint."""

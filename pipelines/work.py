@@ -36,6 +36,8 @@ class Settings(msgspec.Struct, frozen=True):
     final: bool = False
     stream: str = ""
     """The job's name where it is a stream."""
+    share: int = 1
+    """Among how many processes a look is shared."""
 
 
 class Sweep(msgspec.Struct, frozen=True):
