@@ -24,7 +24,7 @@ from tidegauge.domain import SECOND, Clock
 from tidegauge.errors import StoreError, TidegaugeError, UsageError
 from tidegauge.storage import ledger, streams
 from tidegauge.storage.status import status
-from tidegauge.storage.store import Store
+from tidegauge.storage.store import Store, retry_conflicts
 
 _POLL_SECONDS = 0.5
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
@@ -205,7 +205,7 @@ class _Supervisor:
             if idle * _POLL_SECONDS > 2 * self._config.stream.tick_seconds:
                 self.drained = True
                 break
-        act(self._store, self._config, self._clock)
+        retry_conflicts(act, self._store, self._config, self._clock)
 
     def _in_hand(self, job: str) -> bool:
         try:

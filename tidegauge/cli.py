@@ -117,6 +117,7 @@ def _job(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:
     group = _Commands(commands, shared)
     run = group.add("run", "the job: read what is new, judge, decide, deliver", "run")
     run.add_argument("--every", metavar="TIME", help="again and again, such as every 60s, 5m or 1h, until SIGTERM")
+    run.add_argument("--workers", type=int, default=1, metavar="N", help="processes that share the work; default 1")
     run.add_argument("--final", action="store_true", help="take a last line without newline too")
     stream = group.add("stream", "the job without end, on Prism, on Flink or on another Beam runner", "stream")
     stream.add_argument("--runner", required=True, metavar="NAME", help="prism, flink, dataflow or any other of Beam's")

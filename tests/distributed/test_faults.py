@@ -14,7 +14,7 @@ from tests.distributed.jumping import jump
 from tests.distributed.produce import Producer
 from tests.distributed.streaming import Stream, compose, counts, digest, run_once
 from tests.engines import engines, free_ports
-from tests.support.postgresql import Server
+from tests.support.postgresql import Server, private_server
 from tidegauge.engine.flink import Flink, Ports
 from tidegauge.engine.kafka import Kafka
 from tidegauge.errors import StoreError
@@ -79,7 +79,7 @@ class World:
         self.kafka.start()
 
     def restart_postgresql(self) -> None:
-        self.server.stop("immediate")
+        self.server.crash()
         time.sleep(self.random.uniform(0, 3))
         self.server.start()
 
@@ -114,22 +114,20 @@ class World:
 @pytest.fixture
 def world(tmp_path: Path, prism: dict[str, str]) -> Iterator[World]:
     directory = engines("prism", "kafka/lib", "flink/lib")
-    server = Server(tmp_path / "postgresql", free_ports(1))
-    server.start()
-    kafka = Kafka(directory, free_ports(2), tmp_path / "kafka")
-    kafka.start()
-    flink = Flink(directory, 2, Ports.after(free_ports(len(Ports()))), tmp_path / "flink")
-    flink.start()
-    made = World(tmp_path, prism, kafka, flink, server)
-    try:
-        yield made
-    finally:
-        for stream in (made.stream, made.other):
-            if stream.alive():
-                stream.kill()
-        flink.stop()
-        kafka.stop()
-        server.stop()
+    with private_server() as server:
+        kafka = Kafka(directory, free_ports(2), tmp_path / "kafka")
+        kafka.start()
+        flink = Flink(directory, 2, Ports.after(free_ports(len(Ports()))), tmp_path / "flink")
+        flink.start()
+        made = World(tmp_path, prism, kafka, flink, server)
+        try:
+            yield made
+        finally:
+            for stream in (made.stream, made.other):
+                if stream.alive():
+                    stream.kill()
+            flink.stop()
+            kafka.stop()
 
 
 class Production(threading.Thread):
