@@ -17,11 +17,13 @@ from tidegauge.alerts.act import act
 from tidegauge.config import Config, SourceSection
 from tidegauge.domain import Clock, short_hash
 from tidegauge.errors import StoreError, TidegaugeError, UsageError
+from tidegauge.service import retention
 from tidegauge.storage import ledger, streams
 from tidegauge.storage.status import status
 from tidegauge.storage.store import Store, retry_conflicts
 
 _POLL_SECONDS = 0.5
+_PRUNE_SECONDS = 300.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 _GOOD_SECONDS = 120.0
 """A pipeline that ran for so long is submitted again at once when it fails."""
@@ -83,6 +85,7 @@ class _Supervisor:
         self._stopping = threading.Event()
         self._hurry = threading.Event()
         self.drained = False
+        self._prune_at = 0.0
 
     def stop(self) -> None:
         """Drains at the first call, cancels at the second."""
@@ -131,12 +134,24 @@ class _Supervisor:
             while not self._stopping.wait(_POLL_SECONDS):
                 if str(result.state) in _ENDED:
                     return _reason(result)
+                self._prune()
             self._drain()
         except Exception as error:  # noqa: BLE001 - a runner that is gone
             return _line(error)
         finally:
             _cancel(result)
         return "stopped"
+
+    def _prune(self) -> None:
+        """Looks every few minutes whether the day's pruning is due."""
+        days = self._config.store.retention_days
+        if days is None or time.monotonic() < self._prune_at:
+            return
+        self._prune_at = time.monotonic() + _PRUNE_SECONDS
+        try:
+            retention.daily(self._store, days, self._clock, self._stopping.is_set)
+        except StoreError as error:  # tomorrow is another day
+            _log.warning("%s", error)
 
     def _drain(self) -> None:
         """Waits until nobody of this stream has work in hand, and decides what came of it."""

@@ -28,7 +28,7 @@ def expected(folder: Path, lines: list[bytes]) -> str:
 
 
 def test_workers_make_the_tables_of_one(store: Store, tmp_path: Path) -> None:
-    lines = compose(2_000)
+    lines = compose(1_000)
     wanted = expected(tmp_path, lines)
     logs = [f"{tmp_path}/*.jsonl"]
     summary = workers.run(config_of(store.url, BLOCK), store, Now(), 2, logs=logs, progress=jobs.silent)
@@ -65,7 +65,7 @@ def start(folder: Path, url: str, count: int) -> "subprocess.Popen[bytes]":
     config = folder / "tidegauge.yaml"
     config.write_text(
         f'store: {{url: "{url}"}}\nsources: [{{files: "*.jsonl"}}]\nsampling: {{rate: 0.2}}\n'
-        f"job: {{block_bytes: {BLOCK}, portion_blocks: 2}}\n"
+        f"job: {{block_bytes: {BLOCK}}}\n"
     )
     command = [sys.executable, "-m", "tidegauge.cli", "run", "--config", str(config), "--workers", str(count)]
     return subprocess.Popen(command, stderr=subprocess.PIPE)
@@ -83,7 +83,7 @@ def at_work(store: Store, job: "subprocess.Popen[bytes]", deadline: float) -> li
 
 @pytest.mark.parametrize("victims", [1, 2])
 def test_killed_workers_lose_nothing(store: Store, tmp_path: Path, victims: int) -> None:
-    lines = compose(6_000)
+    lines = compose(2_400)
     wanted = expected(tmp_path, lines)
     job = start(tmp_path, store.url, 2)
     try:
@@ -101,7 +101,7 @@ def test_killed_workers_lose_nothing(store: Store, tmp_path: Path, victims: int)
 
 
 def test_sigterm_reaches_every_worker(store: Store, tmp_path: Path) -> None:
-    lines = compose(6_000)
+    lines = compose(2_400)
     replay.whole(tmp_path, lines)
     job = start(tmp_path, store.url, 2)
     try:
