@@ -77,10 +77,8 @@ def main() -> None:
         medians = {workers: statistics.median(times) for workers, times in taken.items()}
         size = (folder / "log.jsonl").stat().st_size / 1e6
     kind = f"judge of {args.judge} s" if args.judge else "CPU-bound"
-    where = args.store.split(":", 1)[0]
-    print(
-        f"{args.requests:,} requests, {size:.0f} MB, {kind}, {where}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
-    )
+    where = f"{args.store.split(':', 1)[0]}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+    print(f"{args.requests:,} requests, {size:.0f} MB, {kind}, {where}")
     for workers, median in medians.items():
         print(f"  {workers} worker(s): {median:.1f} s; all: {', '.join(f'{one:.1f}' for one in taken[workers])}")
     print(f"  gain {medians[1] / medians[args.workers]:.2f}x")

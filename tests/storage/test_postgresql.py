@@ -3,6 +3,7 @@
 import random
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -118,11 +119,11 @@ def test_a_row_that_does_not_fit_says_so_and_writes_nothing(pg: Store) -> None:
     assert scalar(pg, "SELECT count(*) FROM samples") == 0
 
 
-BLOCKS, SEGMENTS, WRITERS = 12, 120, 6
+BLOCKS, SEGMENTS, WRITERS = 16, 1_000, 6
 
 
 def block_result(block: int) -> BlockResult:
-    """Additions to the same rows in each block: of one table at a time, or the locks of the first would hide the rest."""
+    """Additions to the same rows in each block: of one table each, or the first one's locks would hide the rest."""
     kind = block // WRITERS % 4
     five: list[tuple[Any, ...]] = [
         (bucket, segment, 1, 0, 0, 0, 0, 0, 1, 1, 1, 0, b"", b"") for bucket in (1, 2) for segment in range(SEGMENTS)
@@ -160,13 +161,15 @@ def test_many_writers_on_the_same_rows_never_deadlock(url: str, pg: Store) -> No
         with store.write() as tx:
             assert commit_block(tx, block, block_result(start), None, now)[0] is Commit.WON
 
-    def work(number: int) -> None:
+    def work(number: int, kind: int) -> None:
         for start in range(number, BLOCKS * WRITERS, WRITERS):
-            commit(stores[number], start)
+            if start // WRITERS % 4 == kind:
+                commit(stores[number], start)
 
     deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
     before = scalar(pg, deadlocks)
-    assert together(*[lambda n=n: work(n) for n in range(WRITERS)]) == []  # type: ignore[misc]
+    for kind in range(4):
+        assert together(*[partial(work, n, kind) for n in range(WRITERS)]) == []
     for store in stores:
         store.close()
     assert scalar(pg, deadlocks) == before
@@ -202,7 +205,7 @@ def test_a_real_deadlock_is_tried_again(url: str, pg: Store) -> None:
 
 def test_two_processes_that_migrate_at_once_make_one_schema(url: str) -> None:
     stores = [Store(url, role=f"starter {n}") for n in range(3)]
-    assert together(*[lambda s=s: migrate(s) for s in stores]) == []  # type: ignore[misc]
+    assert together(*[partial(migrate, store) for store in stores]) == []
     versions = scalar(stores[0], "SELECT count(*) FROM schema_migrations")
     assert versions == scalar(stores[0], "SELECT count(DISTINCT version) FROM schema_migrations") > 5
     for store in stores:
