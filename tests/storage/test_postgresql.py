@@ -95,6 +95,15 @@ def test_rows_in_bulk_are_the_rows_one_by_one(
     drop_schema(other_url)
 
 
+def test_rows_are_added_once_each_time_in_one_transaction(pg: Store) -> None:
+    rows = rollups(2 * bulk.FEW, random.Random(1))
+    for _ in range(2):
+        with pg.write() as tx:
+            tx.bulk("add_day", rows)
+            tx.bulk("add_day", rows)
+    assert scalar(pg, "SELECT sum(requests) FROM rollup_day") == 4 * sum(row["requests"] for row in rows)
+
+
 def test_every_statement_that_is_run_in_bulk_can_be() -> None:
     texts = queries("postgresql")
     for name in (
