@@ -16,6 +16,7 @@ from tidegauge.config import Config
 from tidegauge.config_sources import SourceSection
 from tidegauge.domain import SECOND, Clock, Micros
 from tidegauge.errors import StoreError, StoreUnavailable, UsageError
+from tidegauge.service import retention
 from tidegauge.storage import ledger
 from tidegauge.storage.ledger import Owner
 from tidegauge.storage.status import status
@@ -64,7 +65,10 @@ def run(
     job = _Job(config, store, clock, sources, final, progress, share)
     with job.at_work():
         ticks = job.look()
-        while every is not None and not job.stopping.wait(job.until_next(every)):
+        while True:
+            retention.daily(store, config.store.retention_days, clock, job.stopping.is_set)
+            if every is None or job.stopping.wait(job.until_next(every)):
+                break
             ticks += job.look()
     state = retry_conflicts(_status, store, clock)
     return Summary(ticks=ticks, blocks_done=state["blocks"]["done"], status=state)

@@ -81,8 +81,8 @@ class Plan(StoreDoFn):
         share = USUAL_RATE / rate if rate else MOST_PORTIONS
         most = round(self.settings.config.job.portion_blocks * min(max(share, 1), MOST_PORTIONS))
         workers = self.settings.share
-        if workers > 1:  # half of what each could get, so that none is left with much when the others are done
-            most = min(most, math.ceil(ledger.count_open_blocks(tx, tick.sweep, tick.planned_by) / (2 * workers)))
+        if workers > 1:
+            most = min(most, math.ceil(ledger.count_open_blocks(tx, tick.sweep, tick.planned_by) / workers))
         return most
 
     def _sweeps(self, tick: Tick) -> list[Sweep]:

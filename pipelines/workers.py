@@ -17,20 +17,21 @@ from typing import Any
 
 import msgspec
 
-from pipelines import jobs
+from pipelines import forking, jobs
 from pipelines.jobs import Summary
 from pipelines.sources.build import Sources
 from pipelines.sources.source import Planning
 from pipelines.start import Progress, placed, prepare, signals, to_stderr
-from tidegauge.config import Config
+from tidegauge.config import Config, JobSection
 from tidegauge.config_sources import SourceSection
 from tidegauge.domain import Clock
 from tidegauge.errors import TidegaugeError, UsageError
 from tidegauge.storage.status import status
 from tidegauge.storage.store import Store, retry_conflicts
 
-_BLOCKS_A_WORKER = 2
-_SMALLEST_BLOCK = 1 << 20
+_BLOCK_BYTES = 4 << 20
+"""Blocks at most, so that each worker gets several even of a short log."""
+
 _RESCUES = 3
 """How often work that killed workers left behind is done by another one; whatever kills that many will not stop."""
 
@@ -75,7 +76,7 @@ def run(
     if not sources:
         raise UsageError("no sources: name them in tidegauge.yaml under `sources`, or give --log GLOB")
     prepare(config, store, clock, progress)
-    config = msgspec.structs.replace(placed(config, store.url), job=_job_of(config, workers))
+    config = msgspec.structs.replace(placed(config, store.url), job=_small_blocks(config))
     given = tuple(logs) if logs else None
     order = _Order(config, store.url, clock, final, given, progress, workers)
     crew = _Crew(order)
@@ -91,10 +92,12 @@ def run(
     return Summary(ticks=ticks, blocks_done=state["blocks"]["done"], status=state)
 
 
-def _job_of(config: Config, workers: int) -> Any:
-    """Smaller blocks, so that each worker gets several even of a short log."""
-    small = max(config.job.block_bytes // (_BLOCKS_A_WORKER * workers), _SMALLEST_BLOCK)
-    return msgspec.structs.replace(config.job, block_bytes=min(config.job.block_bytes, small))
+def _small_blocks(config: Config) -> JobSection:
+    """Smaller blocks, and as many more of them in a tick."""
+    job = config.job
+    smaller = min(job.block_bytes, _BLOCK_BYTES)
+    portion = job.portion_blocks * job.block_bytes // smaller
+    return msgspec.structs.replace(job, block_bytes=smaller, portion_blocks=portion)
 
 
 def _plan(order: _Order, sources: Sequence[SourceSection], store: Store, clock: Clock) -> None:
@@ -116,8 +119,7 @@ class _Crew:
 
     def __init__(self, order: _Order) -> None:
         self._order = order
-        self._processes = multiprocessing.get_context("forkserver")
-        self._processes.set_forkserver_preload(["pipelines.warm"])
+        self._processes = forking.context()
         self._at_work: dict[BaseProcess, Connection] = {}
         self.stopping = threading.Event()
 

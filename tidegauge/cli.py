@@ -77,6 +77,7 @@ def parser() -> argparse.ArgumentParser:
         _gold,
         _evaluator,
         _files,
+        _store,
         _demo,
         _drill,
         _engine,
@@ -316,6 +317,14 @@ def _files(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None
         metavar="NAME=VALUE",
         help="exit 1 below it: faithful, or EVALUATOR.auroc, .balanced_accuracy, .f1, .kappa; repeatable",
     )
+
+
+def _store(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:
+    store = commands.add_parser("store", help="look after the store", parents=[shared])
+    inner = _Commands(store.add_subparsers(title="actions", metavar="ACTION", required=True), shared)
+    prune = _json(inner.add("prune", "remove texts that are older than is wanted; counts stay", "store", "prune"))
+    prune.add_argument("--older-than", metavar="TIME", help="such as 90d; default store.retention_days")
+    prune.add_argument("--dry-run", action="store_true", help="only say what would be removed")
 
 
 def _demo(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:

@@ -127,7 +127,7 @@ def test_reviewers_and_status_see_why(store: Store):
         "review": {"queued": 1, "leased": 0, "labelled": 0},
         "lag_seconds": 0,
         "per_intent": {},
-        "evaluation": {"judges": {}, "spent": 0, "coverage": None},
+        "evaluation": {"judges": {}, "spent": 0, "shed": 0, "coverage": None},
         "surges": {"refunds": shown},
         "flow": waiting,
     }

@@ -17,10 +17,13 @@ if TYPE_CHECKING:
 def run(context: Context) -> int:
     args = context.args
     every = times.seconds(args.every) if args.every else None
-    config = context.config()
-
     if args.workers < 1:
         raise UsageError("--workers: at least 1")
+    config = context.config()
+    if args.workers > 1:  # their imports take seconds: they begin beside ours
+        from pipelines import forking
+
+        forking.context()
 
     from pipelines import jobs, workers
 

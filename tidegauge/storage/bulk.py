@@ -22,10 +22,11 @@ _PARAMETER = re.compile(r"(?<!:):(\w+)")
 
 
 class Merge(NamedTuple):
-    """How rows get into a table: their columns, and three statements."""
+    """How rows get into a table: their columns, and four statements."""
 
     columns: tuple[str, ...]
     prepare: str
+    empty: str
     copy: str
     merge: str
 
@@ -49,15 +50,19 @@ def merge_of(name: str, text: str) -> Merge:
         columns,
         f"CREATE TEMPORARY TABLE IF NOT EXISTS {staged} ON COMMIT DELETE ROWS AS"
         f" SELECT CAST(0 AS BIGINT) AS place, {listed} FROM {table} WITH NO DATA",
+        f"TRUNCATE {staged}",
         f"COPY {staged} (place, {listed}) FROM STDIN",
         # In the order given: whoever else writes the same rows locks them in that order, too.
         f"INSERT INTO {table} ({into}) SELECT {selected} FROM {staged} s ORDER BY s.place {rest.strip()}",
     )
 
 
-def run(connection: sa.Connection, merge: Merge, rows: Sequence[Any]) -> None:
-    """Merges rows with distinct keys, or any rows where conflicts do nothing. Once per transaction and statement."""
-    connection.exec_driver_sql(merge.prepare)
+def run(connection: sa.Connection, merge: Merge, rows: Sequence[Any], *, again: bool = False) -> None:
+    """Merges rows with distinct keys, or any rows where conflicts do nothing.
+
+    `again`: the transaction has merged rows by this statement before; at its end the staged rows go by themselves.
+    """
+    connection.exec_driver_sql(merge.empty if again else merge.prepare)
     driver: Any = connection.connection.driver_connection
     columns = merge.columns
     try:

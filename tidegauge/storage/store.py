@@ -73,6 +73,7 @@ class Transaction:
 
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
+        self._merged: set[str] = set()
 
     @property
     def dialect(self) -> str:
@@ -108,7 +109,9 @@ class Transaction:
         if self.dialect != "postgresql" or len(rows) <= bulk.FEW:
             self.many(query, rows)
         else:
-            bulk.run(self._connection, bulk.merge_of(query, str(queries(self.dialect)[query].text)), rows)
+            merge = bulk.merge_of(query, str(queries(self.dialect)[query].text))
+            bulk.run(self._connection, merge, rows, again=query in self._merged)
+            self._merged.add(query)
 
     def rows_in(self, query: str, name: str, values: Sequence[Any], **parameters: Any) -> list[Row]:
         """`rows` with a list parameter of any length, in slices that every database takes."""
