@@ -8,7 +8,7 @@ import io
 import math
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from typing import Any, BinaryIO, NamedTuple
 
@@ -30,6 +30,12 @@ from tidegauge.storage.store import Store
 
 LIST_SECONDS = 10.0
 """Between two listings of a stream: each of them is paid for."""
+
+ANSWER_SECONDS = 20.0
+"""How long a cloud store has for an answer. Beam's clients would ask again for ten minutes, and a tick must not hang."""
+
+REST_SECONDS = 60.0
+"""After a question without an answer, none is asked for so long."""
 
 _EXTRAS = {"s3": ("boto3", "s3"), "gs": ("google.cloud.storage", "gcs")}
 
@@ -62,11 +68,13 @@ class ObjectSource:
     def __init__(self, pattern: str) -> None:
         self.name = pattern
         self._listed_at = -math.inf
+        self._rests_until = -math.inf
+        self._why = SourceError(pattern)
 
     def plan(self, store: Store, clock: Clock, planning: Planning) -> None:
         if time.monotonic() - self._listed_at < LIST_SECONDS:
             return
-        there = _listed(self.name)
+        there = self._list()
         with store.read() as tx:
             known = {generation.path: generation for generation in ledger.generations(tx, self.name)}
         for path, generation in known.items():
@@ -104,6 +112,16 @@ class ObjectSource:
 
     def close(self) -> None:
         """Objects are closed after each read."""
+
+    def _list(self) -> Mapping[str, _Seen]:
+        """What is there. Raises SourceError, and then for a while without asking again."""
+        if time.monotonic() < self._rests_until:
+            raise self._why
+        try:
+            return _listed(self.name)
+        except SourceError as error:
+            self._rests_until, self._why = time.monotonic() + REST_SECONDS, error
+            raise
 
     @staticmethod
     def _is_same(store: Store, generation: Generation, seen: _Seen) -> bool:
@@ -161,6 +179,27 @@ class _Errors:
         raise SourceError(f"{self._path}: {_line(error)}") from error
 
 
+def _answer(path: str, ask: Callable[[], Any]) -> Any:
+    """What `ask` returns, if that is soon. Raises SourceError."""
+    said: SimpleQueue[tuple[Any, Exception | None]] = SimpleQueue()
+
+    def work() -> None:
+        try:
+            said.put((ask(), None))
+        except Exception as error:  # noqa: BLE001 - whatever a client raises; it is raised again where it is waited for
+            said.put((None, error))
+
+    threading.Thread(target=work, daemon=True, name="cloud store").start()
+    with _Errors(path):
+        try:
+            found, error = said.get(timeout=ANSWER_SECONDS)
+        except Empty:
+            raise SourceError(f"{path}: no answer within {ANSWER_SECONDS:g} s") from None
+        if error is not None:
+            raise error
+        return found
+
+
 def _line(error: Exception) -> str:
     inner = next(iter(error.exception_details.values()), error) if isinstance(error, BeamIOError) else error
     text = str(inner).strip() or type(inner).__name__
@@ -170,8 +209,7 @@ def _line(error: Exception) -> str:
 def _listed(pattern: str) -> Mapping[str, _Seen]:
     """Objects by path. Raises SourceError."""
     _prepare()
-    with _Errors(pattern):
-        found = FileSystems.match([pattern])[0].metadata_list
+    found = _answer(pattern, lambda: FileSystems.match([pattern])[0].metadata_list)
     seen = (
         _Seen(one.path, one.size_in_bytes, f"{one.size_in_bytes}:{one.last_updated_in_seconds}")
         for one in sorted(found, key=lambda one: str(one.path))
@@ -182,8 +220,7 @@ def _listed(pattern: str) -> Mapping[str, _Seen]:
 def _tag(path: str) -> str:
     """The entity tag, which the content decides. Raises SourceError, SourceChanged where there is no such object."""
     _prepare()
-    with _Errors(path):
-        return str(FileSystems.checksum(path))
+    return str(_answer(path, lambda: FileSystems.checksum(path)))
 
 
 def _must_be(block: Block, tag: str) -> None:
