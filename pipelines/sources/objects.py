@@ -6,10 +6,12 @@ An object is written once. Its generation is its size and entity tag: what was o
 import importlib.util
 import io
 import math
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
+from queue import Empty, SimpleQueue
 from typing import Any, BinaryIO, NamedTuple
 
 import msgspec
@@ -32,7 +34,7 @@ LIST_SECONDS = 10.0
 """Between two listings of a stream: each of them is paid for."""
 
 ANSWER_SECONDS = 20.0
-"""How long a cloud store has for an answer. Beam's clients would ask again for ten minutes, and a tick must not hang."""
+"""How long a cloud store has for an answer. Beam's clients ask again for ten minutes, and a tick must not hang."""
 
 REST_SECONDS = 60.0
 """After a question without an answer, none is asked for so long."""
