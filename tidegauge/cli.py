@@ -70,6 +70,7 @@ def parser() -> argparse.ArgumentParser:
         _incidents,
         _sampling,
         _power,
+        _capacity,
         _review,
         _judge,
         _stops,
@@ -210,6 +211,24 @@ def _power(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None
     power.add_argument("--within", type=float, default=2, metavar="DAYS", help="the delay that is wanted; default 2")
     power.add_argument("--minimum", type=float, default=100, metavar="N", help="samples a day of each intent; 100")
     power.add_argument("--plot", type=Path, metavar="FILE", help="as PNG, SVG or PDF")
+
+
+def _capacity(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:
+    capacity = _json(
+        _Commands(commands, shared).add(
+            "capacity", "what so many requests a day take: workers, store, judge, money", "capacity"
+        )
+    )
+    capacity.add_argument("--requests-per-day", type=float, required=True, metavar="N", help="such as 5e6")
+    capacity.add_argument("--rate", type=float, metavar="RATE", help="sampled; default: the configuration's")
+    capacity.add_argument("--peak", type=float, default=3, metavar="TIMES", help="the busiest minute over the mean; 3")
+    capacity.add_argument("--record-bytes", type=float, metavar="N", help="of a line of the log")
+    capacity.add_argument("--segments", type=int, default=500, metavar="N", help="alive in five minutes; 500")
+    capacity.add_argument("--accounts", type=int, default=5_000, metavar="N", help="alive in a day; 5,000")
+    capacity.add_argument("--judge-seconds", type=float, default=2, metavar="S", help="of a judge's answer; 2")
+    capacity.add_argument("--tokens-in", type=float, metavar="N", help="of a judge's call; default 1,500")
+    capacity.add_argument("--tokens-out", type=float, metavar="N", help="of its answer; default 150")
+    capacity.add_argument("--retention-days", type=int, default=90, metavar="DAYS", help="what the store keeps; 90")
 
 
 def _review(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:

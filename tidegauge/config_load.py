@@ -70,7 +70,8 @@ def _text(path: Path) -> str:
 
 def _resolved(config: Config, directory: Path) -> Config:
     sources = tuple(
-        s if s.files is None else msgspec.structs.replace(s, files=str(directory / s.files)) for s in config.sources
+        s if s.files is None or s.is_remote else msgspec.structs.replace(s, files=str(directory / s.files))
+        for s in config.sources
     )
     store = msgspec.structs.replace(config.store, url=absolute_store(config.store.url, directory))
     rubrics = str(directory / config.rubrics)

@@ -8,7 +8,9 @@ Positive = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class SourceSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Local files by glob, .jsonl and .jsonl.gz; or topics of a Kafka cluster."""
+    """Files by glob: .jsonl, compressed as .gz or .zst, or .parquet; of this machine, or as s3://… or gs://… of a
+    cloud store. Or topics of a Kafka cluster.
+    """
 
     files: str | None = None
     kafka: str | None = None
@@ -27,6 +29,11 @@ class SourceSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Settings of librdkafka, passed on as they are."""
     config_env: dict[str, str] = {}
     """The same for secrets: the name of the environment variable that holds the value."""
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether `files` names objects of a cloud store, s3://… or gs://…."""
+        return "://" in (self.files or "")
 
     @property
     def topic_names(self) -> tuple[str, ...]:

@@ -21,7 +21,15 @@ def build_source(section: SourceSection) -> Source:
         from pipelines.sources.kafka_source import KafkaSource
 
         return KafkaSource(section)
-    return FileSource(section.files or "")
+    return _by_pattern(section.files or "")
+
+
+def _by_pattern(pattern: str) -> Source:
+    if "://" not in pattern:
+        return FileSource(pattern)
+    from pipelines.sources.objects import ObjectSource
+
+    return ObjectSource(pattern)
 
 
 def check_sources(sections: Sequence[SourceSection], environ: Mapping[str, str]) -> None:
@@ -31,6 +39,10 @@ def check_sources(sections: Sequence[SourceSection], environ: Mapping[str, str])
             from pipelines.sources import kafka_client
 
             kafka_client.check(section, environ)
+        elif section.is_remote:
+            from pipelines.sources import objects
+
+            objects.check(section.files or "")
 
 
 class Sources:
@@ -56,7 +68,7 @@ class Sources:
         if block.source in self._by_name:
             return self._by_name[block.source]
         if block.encoding in _FILES:
-            return FileSource(block.source)
+            return _by_pattern(block.source)
         raise SourceError(f"{block.source}: is not among this job's sources, so its blocks cannot be read here")
 
     def __iter__(self) -> Iterator[Source]:

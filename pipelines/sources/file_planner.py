@@ -11,11 +11,12 @@ from typing import BinaryIO
 import msgspec
 
 from pipelines.sources import files
+from pipelines.sources.archives import is_archive, is_compressed
 from tidegauge.domain import HOUR, Clock, Encoding, Micros
 from tidegauge.service import tickets
 from tidegauge.storage import ledger
 from tidegauge.storage.ledger import Generation, Identity
-from tidegauge.storage.store import Store
+from tidegauge.storage.store import Store, Transaction
 
 PATIENCE = HOUR
 """How long a tail without newline, or a compressed file that ends early, must lie unchanged to be taken as it is."""
@@ -63,25 +64,15 @@ class FilePlanner:
     def _find(self, generation: Generation, paths: Sequence[str], taken: set[str]) -> Generation | None:
         candidates = [*paths, *(p for p in files.siblings(generation.path) if p not in taken and p not in paths)]
         for path in candidates:
-            rotated = generation.encoding == Encoding.PLAIN and files.is_compressed(path)
+            rotated = generation.encoding == Encoding.PLAIN and is_compressed(path)
             encoding = Encoding.ROTATED if rotated else generation.encoding
             if generation.identity.planned_to and _is_at(generation, path, encoding):
                 return msgspec.structs.replace(generation, path=path, encoding=encoding, inode="")
         return None
 
     def _retire(self, generation: Generation) -> None:
-        now = self._clock.now()
         with self._store.write() as tx:
-            lost = ledger.retire(tx, generation.generation, "the file is gone, truncated or rewritten", now)
-            if lost:
-                tickets.open_ticket(
-                    tx,
-                    kind="source_lost",
-                    subject={"source": generation.source, "path": generation.path, "generation": generation.generation},
-                    owner="platform",
-                    evidence={"blocks": len(lost), "bytes": sum(row["stop"] - row["start"] for row in lost)},
-                    now=now,
-                )
+            retire(tx, generation, "the file is gone, truncated or rewritten", self._clock.now())
 
     def _begin(self, source: str, path: str) -> list[Generation]:
         found = files.facts(path)
@@ -92,7 +83,7 @@ class FilePlanner:
             generation=uuid.uuid4().hex[:16],
             source=source,
             path=path,
-            encoding=Encoding.ARCHIVE if files.is_compressed(path) else Encoding.PLAIN,
+            encoding=Encoding.ARCHIVE if is_archive(path) else Encoding.PLAIN,
             inode=found.inode,
             identity=Identity(),
             size_seen=found.size,
@@ -151,6 +142,20 @@ class FilePlanner:
                 ledger.stretch_block(tx, generation.generation, start, identity, planned, now)
             else:
                 ledger.plan_ranges(tx, generation.generation, planned, [size], identity, now)
+
+
+def retire(tx: Transaction, generation: Generation, why: str, now: Micros) -> None:
+    """Ends a generation; a ticket for what of it was planned and is lost."""
+    lost = ledger.retire(tx, generation.generation, why, now)
+    if lost:
+        tickets.open_ticket(
+            tx,
+            kind="source_lost",
+            subject={"source": generation.source, "path": generation.path, "generation": generation.generation},
+            owner="platform",
+            evidence={"blocks": len(lost), "bytes": sum(row["stop"] - row["start"] for row in lost)},
+            now=now,
+        )
 
 
 def _is_at(generation: Generation, path: str, encoding: str) -> bool:

@@ -1,24 +1,21 @@
 """Local log files: what a generation's bytes look like, and reading a planned range of them."""
 
 import glob
-import gzip
 import hashlib
 import os
-import zlib
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, cast
+from typing import BinaryIO, NamedTuple
 
 from pipelines.cutter import READ_BYTES
+from pipelines.sources.archives import DAMAGED, open_compressed, read_archive
 from tidegauge.domain import Block, Encoding, Micros
-from tidegauge.errors import SourceChanged, SourceError, SourceUnfinished
+from tidegauge.errors import SourceChanged, SourceError
 from tidegauge.storage.ledger import Identity
 
 PROBE_BYTES = 4096
 """Length of the prefix and of the tail that a generation is known by."""
-
-_COMPRESSED = ".gz"
 
 
 class Facts(NamedTuple):
@@ -55,14 +52,10 @@ def facts(path: str) -> Facts | None:
     return Facts(f"{found.st_dev}:{found.st_ino}", found.st_size, found.st_mtime_ns // 1000)
 
 
-def is_compressed(path: str) -> bool:
-    return path.endswith(_COMPRESSED)
-
-
 def open_log(path: str, encoding: str) -> BinaryIO:
     """The log's bytes by offset: a rotated log is found again compressed, but its ranges count its own bytes."""
     if encoding == Encoding.ROTATED:
-        return cast(BinaryIO, gzip.open(path, "rb"))
+        return open_compressed(path)
     return Path(path).open("rb")
 
 
@@ -103,7 +96,7 @@ def matches(path: str, encoding: str, identity: Identity) -> bool:
                 and _hash_at(log, identity.planned_to - identity.tail_length, identity.tail_length)
                 == identity.tail_hash
             )
-    except (OSError, EOFError, zlib.error):
+    except (OSError, EOFError, *DAMAGED):
         return False
 
 
@@ -127,7 +120,8 @@ def read_block(block: Block, identity: Identity) -> Iterator[bytes]:
     _check(block, identity)
     try:
         if block.encoding == Encoding.ARCHIVE:
-            yield from _inflate(block)
+            with Path(block.path).open("rb") as file:
+                yield from read_archive(file, block.path, block.start, block.stop)
         else:
             with closing(open_log(block.path, block.encoding)) as log:
                 log.seek(block.start)
@@ -148,39 +142,3 @@ def read_block(block: Block, identity: Identity) -> Iterator[bytes]:
 def _check(block: Block, identity: Identity) -> None:
     if not matches(block.path, block.encoding, identity):
         raise SourceChanged(f"{block.path}: not the bytes that were planned up to {identity.planned_to}")
-
-
-def _inflate(block: Block) -> Iterator[bytes]:
-    """Decompressed bytes of a file range that holds whole gzip members."""
-    with Path(block.path).open("rb") as file:
-        file.seek(block.start)
-        left = block.stop - block.start
-        member = zlib.decompressobj(wbits=31)
-        fresh = True
-        while left:
-            data = file.read(min(READ_BYTES, left))
-            if not data:
-                raise SourceUnfinished(f"{block.path}: ends before byte {block.stop}, which was planned")
-            left -= len(data)
-            while data:
-                try:
-                    yield from _pieces(member, data)
-                except zlib.error as error:
-                    raise SourceUnfinished(f"{block.path}: {error}") from error
-                fresh = member.eof
-                data = member.unused_data.lstrip(b"\0") if fresh else b""
-                if fresh:
-                    member = zlib.decompressobj(wbits=31)
-        if not fresh:
-            raise SourceUnfinished(f"{block.path}: the compressed stream does not end at byte {block.stop}")
-
-
-def _pieces(member: "zlib._Decompress", data: bytes) -> Iterator[bytes]:
-    """Decompresses in pieces of bounded size, however well the data was packed."""
-    while data:
-        out = member.decompress(data, READ_BYTES)
-        if out:
-            yield out
-        data = member.unconsumed_tail
-        if not data and not member.eof and not out:
-            return

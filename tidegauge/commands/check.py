@@ -66,6 +66,8 @@ def describe(config: Config, signed: bool) -> Iterator[str]:
 def _shown(source: SourceSection) -> str:
     if source.files is None:
         return f"{', '.join(source.topic_names)} at {source.kafka}, as group {source.group}"
+    if source.is_remote:
+        return f"{source.files}: objects, looked for when the job runs"
     count = len(glob.glob(source.files, recursive=True))
     return f"{source.files}: {count} file{'' if count == 1 else 's'}"
 
@@ -76,7 +78,7 @@ def warnings(config: Config) -> Iterator[str]:
         if config.owners and intent.owner not in config.owners and intent.owner != "platform":
             yield f"intents.{name}.owner: {intent.owner} is not among the owners: {', '.join(sorted(config.owners))}"
     for source in config.sources:
-        if source.files is not None and not glob.glob(source.files, recursive=True):
+        if source.files is not None and not source.is_remote and not glob.glob(source.files, recursive=True):
             yield f"sources: {source.files} matches no file yet"
 
 
