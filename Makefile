@@ -1,9 +1,9 @@
-.PHONY: help setup run test check format bench faults live train clean
+.PHONY: help setup run test check format acceptance bench engines distributed distributed-faults faults live train clean
 PYTHON := $(shell for p in python3.13 python3.12 python3.11 python3; do command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(not (3,11) <= sys.version_info[:2] < (3,14))' 2>/dev/null && echo $$p && break; done)
 STAMP := .venv/.synced
 
 help:  ## what there is
-	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/'
+	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/'
 
 setup: $(STAMP)  ## make .venv with everything in it
 
@@ -35,6 +35,15 @@ acceptance: setup  ## months of production: false rollbacks, delays, intervals, 
 
 faults: setup  ## long fault-injection runs
 	.venv/bin/python -m pytest -m faults
+
+engines: setup  ## Prism, Flink and Kafka for development, from the package indexes
+	.venv/bin/tidegauge engine install kafka flink prism
+
+distributed: engines  ## 200,000 requests five ways; wants TIDEGAUGE_TEST_POSTGRESQL_URL
+	TIDEGAUGE_TEST_ENGINES=.engine TIDEGAUGE_TEST_REQUESTS=200000 .venv/bin/python -m pytest tests/distributed --timeout=3600 -s
+
+distributed-faults: engines  ## 30 random faults while it streams; wants TIDEGAUGE_TEST_POSTGRESQL_URL
+	TIDEGAUGE_TEST_ENGINES=.engine .venv/bin/python -m pytest tests/distributed -m faults --timeout=7200 -s
 
 bench: setup  ## timings, each beside a bare loop or a plain client
 	.uv/bin/uv sync --frozen --group bench --python $(PYTHON) 2>/dev/null || uv sync --frozen --group bench --python $(PYTHON)

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import re
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -14,11 +15,12 @@ from pipelines.start import Progress, placed, prepare, quiet, signals, silent, t
 from tidegauge.config import Config
 from tidegauge.config_sources import SourceSection
 from tidegauge.domain import SECOND, Clock, Micros
-from tidegauge.errors import UsageError
+from tidegauge.errors import StoreError, StoreUnavailable, UsageError
+from tidegauge.service import retention
 from tidegauge.storage import ledger
 from tidegauge.storage.ledger import Owner
 from tidegauge.storage.status import status
-from tidegauge.storage.store import Store
+from tidegauge.storage.store import Store, retry_conflicts
 
 if TYPE_CHECKING:
     from pipelines.measures import Measures
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["Progress", "Summary", "run", "silent", "to_stderr", "to_stderr_as_json"]
 
 _WAIT_SECONDS = 0.5
+
+_STORE_ERROR = re.compile(r"tidegauge\.errors\.Store\w+: (.*)")
 
 _log = logging.getLogger("tidegauge")
 
@@ -47,23 +51,32 @@ def run(
     every: float | None = None,
     logs: Sequence[str] | None = None,
     progress: Progress = to_stderr,
+    share: int = 1,
 ) -> Summary:
     """Works off every block planned at its start, sweeps pending samples, decides and delivers.
 
     `logs` replaces the configured sources. With `every`, in seconds, it looks again until SIGTERM or SIGINT, which let
-    the bundle in work finish. Several runs on one store share the work. Raises TidegaugeError.
+    the bundle in work finish. Several runs on one store share the work; of `share` that were started together none
+    takes more than its part at once. Raises TidegaugeError.
     """
     sources = tuple(SourceSection(files=log) for log in logs) if logs else config.sources
     if not sources:
         raise UsageError("no sources: name them in tidegauge.yaml under `sources`, or give --log GLOB")
-    job = _Job(config, store, clock, sources, final, progress)
+    job = _Job(config, store, clock, sources, final, progress, share)
     with job.at_work():
         ticks = job.look()
-        while every is not None and not job.stopping.wait(job.until_next(every)):
+        while True:
+            retention.daily(store, config.store.retention_days, clock, job.stopping.is_set)
+            if every is None or job.stopping.wait(job.until_next(every)):
+                break
             ticks += job.look()
-    with store.read() as tx:
-        state = status(tx, clock.now())
+    state = retry_conflicts(_status, store, clock)
     return Summary(ticks=ticks, blocks_done=state["blocks"]["done"], status=state)
+
+
+def _status(store: Store, clock: Clock) -> dict[str, Any]:
+    with store.read() as tx:
+        return status(tx, clock.now())
 
 
 class _Job:
@@ -75,6 +88,7 @@ class _Job:
         sources: tuple[SourceSection, ...],
         final: bool,
         progress: Progress,
+        share: int = 1,
     ) -> None:
         self.store = store
         self.clock = clock
@@ -87,7 +101,7 @@ class _Job:
             from pipelines.work import Settings
 
             check_sources(sources, os.environ)
-            self.settings = Settings(placed(config, store.url), sources, clock, final)
+            self.settings = Settings(placed(config, store.url), sources, clock, final, share=share)
         self._looked_at = time.monotonic()
 
     def until_next(self, every: float) -> float:
@@ -103,11 +117,8 @@ class _Job:
         while not self.stopping.is_set():
             done = self._tick(sweep, planned_by)
             ticks += 1
-            with self.store.read() as tx:
-                planned_by = planned_by or ledger.planned_until(tx, self.clock.now())
-                left = ledger.count_open_blocks(tx, sweep, planned_by)
-                now = self.clock.now()
-                unswept = ledger.count_free_samples(tx, sweep, ledger.live_owners(tx, now), now)
+            planned_by = planned_by or retry_conflicts(self._planned_until)
+            left, unswept = retry_conflicts(self._left, sweep, planned_by)
             seconds = time.monotonic() - started
             records = self._records() - before
             self.progress("tick", number=ticks, records=records, a_second=round(records / seconds), blocks_left=left)
@@ -117,7 +128,21 @@ class _Job:
                 self.stopping.wait(_WAIT_SECONDS)  # another process is at them, or has just died
         return ticks
 
+    def _planned_until(self) -> Micros:
+        with self.store.read() as tx:
+            return ledger.planned_until(tx, self.clock.now())
+
+    def _left(self, sweep: str, planned_by: Micros) -> tuple[int, int]:
+        """Blocks and samples that the look has to wait for."""
+        with self.store.read() as tx:
+            now = self.clock.now()
+            free = ledger.count_free_samples(tx, sweep, ledger.live_owners(tx, now), now)
+            return ledger.count_open_blocks(tx, sweep, planned_by), free
+
     def _records(self) -> int:
+        return retry_conflicts(self._records_done)
+
+    def _records_done(self) -> int:
         with self.store.read() as tx:
             return int(tx.value("records_done") or 0)
 
@@ -128,11 +153,18 @@ class _Job:
         from pipelines.online import Online
         from pipelines.work import Tick
 
-        before = self._records()
+        before, losses = self._records(), self.store.losses
         tick = Tick(sweep, self.owner.name, planned_by)
-        with beam.Pipeline(runner=in_process_runner(), options=_options()) as pipeline:
+        with _store_errors(), beam.Pipeline(runner=in_process_runner(), options=_options()) as pipeline:
             _ = pipeline | "tick" >> beam.Create([tick]) | "online" >> Online(self.settings)
+        if self.store.losses > losses:
+            retry_conflicts(self._give_back, sweep)
         return self._records() > before
+
+    def _give_back(self, sweep: str) -> None:
+        """A tick that is over has nothing in hand; what is still ours was claimed by a call whose answer was lost."""
+        with self.store.write() as tx:
+            ledger.give_back(tx, self.owner.name, sweep)
 
     @contextlib.contextmanager
     def at_work(self) -> Iterator[None]:
@@ -148,8 +180,17 @@ class _Job:
             ended.set()
             heart.join()
             self._measures().flush(self.store, self.owner.name)
-            with self.store.write() as tx:
-                ledger.leave(tx, self.owner)
+            self._leave()
+
+    def _leave(self) -> None:
+        try:
+            retry_conflicts(self._give_all_back)
+        except StoreUnavailable as error:  # the heartbeat ends anyway
+            _log.warning("%s", error)
+
+    def _give_all_back(self) -> None:
+        with self.store.write() as tx:
+            ledger.leave(tx, self.owner)
 
     def _stop(self) -> None:
         self.progress("stopping", after="the bundle in work")
@@ -171,6 +212,18 @@ class _Job:
                 self._beat()
             except Exception as error:  # noqa: BLE001 - a missed beat must not end the job; the next one may get through
                 _log.warning("heartbeat: %s", error)
+
+
+@contextlib.contextmanager
+def _store_errors() -> Iterator[None]:
+    """Beam adds to our messages where it was, or has them in the last line of a traceback only."""
+    try:
+        yield
+    except Exception as error:
+        said = str(error) if isinstance(error, StoreError) else "".join(_STORE_ERROR.findall(str(error))[-1:])
+        if not said:
+            raise
+        raise StoreUnavailable(said.split(" [while running ")[0]) from error
 
 
 def in_process_runner() -> Any:

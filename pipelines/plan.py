@@ -38,15 +38,17 @@ class Plan(StoreDoFn):
         super().teardown()
 
     def process(self, tick: Tick) -> Iterator[tuple[Tick, Work]]:
-        if self.settings.stream and not self._is_time(tick):
+        if self.settings.stream and not retry_conflicts(self._is_time, tick):
             return
         job = self.settings.config.job
         began = time.monotonic()
-        failed = self.sources.plan(self.store, self.clock, Planning(job.block_bytes, self.settings.final))
-        tick = msgspec.structs.replace(tick, owner=self.me(tick), planned_by=tick.planned_by or self._planned_until())
+        planning = Planning(job.block_bytes, self.settings.final)
+        failed = retry_conflicts(self.sources.plan, self.store, self.clock, planning)
+        planned_by = tick.planned_by or retry_conflicts(self._planned_until)
+        tick = msgspec.structs.replace(tick, owner=self.me(tick), planned_by=planned_by)
         for claimed in retry_conflicts(self._claim_blocks, tick):
             yield tick, claimed
-        for sweep in self._sweeps(tick) if self.settings.stream else (Sweep(SWEEP_PORTION),):
+        for sweep in retry_conflicts(self._sweeps, tick) if self.settings.stream else (Sweep(SWEEP_PORTION),):
             yield tick, sweep
         self.looked = time.monotonic()
         self.notes.take(self.looked - began, failed)
@@ -70,16 +72,20 @@ class Plan(StoreDoFn):
             if self.settings.stream:
                 most = self.settings.config.stream.in_flight_blocks - ledger.in_work(tx, hold.live, hold.now)[0]
             else:
-                most = self._portion(tx)
+                most = self._portion(tx, tick)
             return ledger.claim_blocks(tx, hold, tick.planned_by, most) if most > 0 else []
 
-    def _portion(self, tx: Transaction) -> int:
+    def _portion(self, tx: Transaction, tick: Tick) -> int:
         """Blocks of a tick: what is held until its end are samples, and each tick ends with a wait for the judge."""
         rate = max((plan.rate for plan in sampling.plans(tx)), default=1.0)
         share = USUAL_RATE / rate if rate else MOST_PORTIONS
-        return round(self.settings.config.job.portion_blocks * min(max(share, 1), MOST_PORTIONS))
+        most = round(self.settings.config.job.portion_blocks * min(max(share, 1), MOST_PORTIONS))
+        workers = self.settings.share
+        if workers > 1:
+            most = min(most, math.ceil(ledger.count_open_blocks(tx, tick.sweep, tick.planned_by) / workers))
+        return most
 
-    def _sweeps(self, tick: Tick) -> Iterator[Sweep]:
+    def _sweeps(self, tick: Tick) -> list[Sweep]:
         """As many as there are samples for, in portions that spread over workers and end within a checkpoint."""
         limit = self.settings.config.stream.in_flight_samples
         with self.store.read() as tx:
@@ -87,10 +93,8 @@ class Plan(StoreDoFn):
             live = ledger.live_owners(tx, now)
             free = min(ledger.count_free_samples(tx, tick.sweep, live, now), limit - ledger.in_work(tx, live, now)[1])
             old = self._overdue(tx, tick, live, now)
-        if old:
-            yield Sweep(SWEEP_PORTION, shed=True)
-        for _ in range(0, free, self.at_once):
-            yield Sweep(self.at_once)
+        shed = [Sweep(SWEEP_PORTION, shed=True)] if old else []
+        return shed + [Sweep(self.at_once) for _ in range(0, free, self.at_once)]
 
     def _overdue(self, tx: Transaction, tick: Tick, live: list[str], now: Micros) -> int:
         by = shed_by(self.settings.config, now)

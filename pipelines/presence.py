@@ -12,6 +12,7 @@ import weakref
 from typing import Protocol
 
 from pipelines.measures import Measures
+from tidegauge.config import StoreSection
 from tidegauge.domain import SECOND, Clock
 from tidegauge.errors import StoreError, TidegaugeError
 from tidegauge.storage import ledger
@@ -38,8 +39,8 @@ class Holder(Protocol):
 class Presence:
     """A row in the ledger's owners with a heartbeat."""
 
-    def __init__(self, store_url: str, job: str, clock: Clock) -> None:
-        self._store = Store(store_url)
+    def __init__(self, store_url: str, job: str, clock: Clock, section: StoreSection | None = None) -> None:
+        self._store = Store(store_url, section, "stream")
         self._clock = clock
         self._holders: weakref.WeakSet[Holder] = weakref.WeakSet()
         self._measures = Measures.here(store_url)
@@ -50,12 +51,12 @@ class Presence:
         self._thread.start()
 
     @classmethod
-    def here(cls, store_url: str, job: str, clock: Clock) -> "Presence":
+    def here(cls, store_url: str, job: str, clock: Clock, section: StoreSection | None = None) -> "Presence":
         """The one of this process."""
         with _lock:
             found = _present.get((store_url, job))
             if found is None:
-                found = _present[store_url, job] = cls(store_url, job, clock)
+                found = _present[store_url, job] = cls(store_url, job, clock, section)
             return found
 
     def add(self, holder: Holder) -> None:

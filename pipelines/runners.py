@@ -1,10 +1,12 @@
 """What the stream runs on: Beam options for Prism, for Flink, and for any other runner."""
 
+import json
 import logging
 import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import zipfile
@@ -20,6 +22,9 @@ _log = logging.getLogger("tidegauge")
 
 _CONNECT_SECONDS = 5.0
 _PRISM_SECONDS = 20.0
+_OWN_WORKER = {"process": json.dumps({"command": os.path.join(os.path.dirname(sys.executable), "tidegauge-worker")})}
+"""The worker of this installation, which must lie at the same place where the task managers are."""
+
 _QUIET = "--experiments=disable_logging_submission_environment"
 """Otherwise a submission asks pip for a list of packages, and pip may not be there."""
 
@@ -57,7 +62,13 @@ def _prism(section: PrismSection) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    flags = [f"-job_port={port}", "-serve_http=false", "-idle_shutdown_timeout=20s", "-log_level=warn"]
+    flags = [
+        f"-job_port={port}",
+        "-serve_http=false",
+        "-idle_shutdown_timeout=20s",
+        "-log_level=error",
+        "-log_kind=text",
+    ]
     server = subprocess.Popen([program, *flags], stdin=subprocess.DEVNULL, start_new_session=True)  # noqa: S603
     try:
         _wait_for(port, server)
@@ -88,8 +99,8 @@ def _flink(section: FlinkSection, jar: str) -> list[str]:
     if section.artifact_endpoint:
         given.append(f"--artifact_endpoint={section.artifact_endpoint}")
     given.append(f"--environment_type={section.environment.upper()}")
-    if section.environment_config:
-        given.append(f"--environment_config={section.environment_config}")
+    if config := section.environment_config or _OWN_WORKER.get(section.environment):
+        given.append(f"--environment_config={config}")
     return [
         *given,
         f"--parallelism={section.parallelism}",

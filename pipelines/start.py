@@ -18,7 +18,7 @@ from tidegauge.config import Config
 from tidegauge.domain import Clock, Micros
 from tidegauge.service import artifacts, objectives
 from tidegauge.storage.migrations import migrate
-from tidegauge.storage.store import Store
+from tidegauge.storage.store import Store, retry_conflicts
 
 _log = logging.getLogger("tidegauge")
 
@@ -52,13 +52,13 @@ def silent(event: str, **facts: Any) -> None:
 
 def prepare(config: Config, store: Store, clock: Clock, progress: Progress) -> None:
     """Schema, artifacts, sampling plan and objectives. Raises TidegaugeError for what cannot be."""
-    migrate(store)
+    retry_conflicts(migrate, store)
     cascade = build_cascade(config)
     everybody = (cascade, *build_further(config).values())
-    artifacts.register(store, tuple(one for c in everybody for one in c.artifacts()), clock.now())
+    retry_conflicts(artifacts.register, store, tuple(one for c in everybody for one in c.artifacts()), clock.now())
     given = os.environ.get(sampling.KEY_VARIABLE)
-    sampling.prepare(store, clock, config.sampling.rate, given, _log.warning)
-    for line in declare_objectives(store, config, clock.now()):
+    retry_conflicts(sampling.prepare, store, clock, config.sampling.rate, given, _log.warning)
+    for line in retry_conflicts(declare_objectives, store, config, clock.now()):
         progress("objective", changed=line)
     if config.judge.base_url is None:
         progress("judge", state="not configured: heuristics alone decide")

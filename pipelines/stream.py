@@ -22,11 +22,13 @@ from tidegauge.config import Config
 from tidegauge.config_sources import SourceSection
 from tidegauge.domain import SECOND, Clock
 from tidegauge.errors import StoreError, TidegaugeError, UsageError
+from tidegauge.service import retention
 from tidegauge.storage import ledger, streams
 from tidegauge.storage.status import status
-from tidegauge.storage.store import Store
+from tidegauge.storage.store import Store, retry_conflicts
 
 _POLL_SECONDS = 0.5
+_PRUNE_SECONDS = 300.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 _END_SECONDS = 5.0
 _GOOD_SECONDS = 120.0
@@ -89,6 +91,7 @@ class _Supervisor:
         self._hurry = threading.Event()
         self._beaten = -math.inf
         self.drained = False
+        self._prune_at = 0.0
 
     def stop(self) -> None:
         """Drains at the first call, cancels at the second."""
@@ -106,7 +109,7 @@ class _Supervisor:
                     submitted += 1
                     reason = self._run_once(msgspec.structs.replace(settings, stream=job), options)
             except (UsageError, StoreError) as error:
-                if not submitted:
+                if isinstance(error, UsageError) and not submitted:
                     raise
                 reason = str(error)
             if self._stopping.is_set():
@@ -122,7 +125,7 @@ class _Supervisor:
         """The row of one submission in the store, by which its workers, wherever they are, see when to stop."""
         job = uuid.uuid4().hex[:12]
         with self._store.write() as tx:
-            others = len({row["job"] for row in ledger.live_rows(tx, self._clock.now()) if row["job"]})
+            others = streams.count_live(tx, self._clock.now())
             streams.submit(tx, job, self._runner, self._clock.now())
         if others:
             self._progress("beside", streams=others)
@@ -166,6 +169,7 @@ class _Supervisor:
                 self._beat(settings.stream)
                 if str(result.state) in _ENDED:
                     return _reason(result)
+                self._prune(settings.stream)
             self._drain(settings.stream)
             self._wait_for_end(result)
         except Exception as error:  # noqa: BLE001 - a runner that is gone
@@ -192,6 +196,21 @@ class _Supervisor:
         while str(result.state) not in _ENDED and time.monotonic() < deadline and not self._hurry.wait(_POLL_SECONDS):
             pass
 
+    def _prune(self, job: str) -> None:
+        """Looks every few minutes whether the day's pruning is due."""
+        days = self._config.store.retention_days
+        if days is None or time.monotonic() < self._prune_at:
+            return
+        self._prune_at = time.monotonic() + _PRUNE_SECONDS
+        try:
+            retention.daily(self._store, days, self._clock, lambda: self._stops(job))
+        except StoreError as error:  # tomorrow is another day
+            _log.warning("%s", error)
+
+    def _stops(self, job: str) -> bool:
+        self._beat(job)
+        return self._stopping.is_set()
+
     def _drain(self, job: str) -> None:
         """Waits until nobody of this stream has work in hand, and decides what came of it."""
         with self._store.write() as tx:
@@ -205,7 +224,7 @@ class _Supervisor:
             if idle * _POLL_SECONDS > 2 * self._config.stream.tick_seconds:
                 self.drained = True
                 break
-        act(self._store, self._config, self._clock)
+        retry_conflicts(act, self._store, self._config, self._clock)
 
     def _in_hand(self, job: str) -> bool:
         try:

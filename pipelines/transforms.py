@@ -31,6 +31,7 @@ from tidegauge.service.policy import Policy
 from tidegauge.storage import commits, judging, ledger, sampling
 from tidegauge.storage.commits import BlockResult, Commit
 from tidegauge.storage.ledger import Claimed
+from tidegauge.storage.sampling import Plan as SamplingPlan
 from tidegauge.storage.store import Transaction, retry_conflicts
 
 VERDICTS_A_COMMIT = 500
@@ -45,7 +46,7 @@ class Read(StoreDoFn):
     def setup(self) -> None:
         super().setup()
         config = self.settings.config
-        self.key = key_in_force(self.store, os.environ)
+        self.key = retry_conflicts(key_in_force, self.store, os.environ)
         self.sources = Sources(self.settings.sources)
         self.scanner = Scanner(Prices(config.prices), config.job.oldest_days)
         self.known: set[int] = set()
@@ -60,17 +61,17 @@ class Read(StoreDoFn):
     def process(self, element: tuple[Tick, Work]) -> Iterable[Sample]:
         tick, work = element
         if isinstance(work, Sweep):
-            return [*retry_conflicts(self._claim_samples, tick, work), *self._gold()]
+            return [*retry_conflicts(self._claim_samples, tick, work), *retry_conflicts(self._gold)]
         if self.settings.stream and not retry_conflicts(self._take, tick, work):
             return ()
         try:
             return self._scan_and_commit(tick, work)
         except SourceUnfinished as error:
-            self._leave_unfinished(tick, work, str(error))
+            retry_conflicts(self._leave_unfinished, tick, work, str(error))
         except SourceChanged as error:
-            self._release(tick, work, str(error), sweep="")  # the planner will find or retire it
+            retry_conflicts(self._release, tick, work, str(error), "")  # the planner will find or retire it
         except SourceError as error:
-            self._release(tick, work, str(error), sweep=tick.sweep)
+            retry_conflicts(self._release, tick, work, str(error), tick.sweep)
         return ()
 
     def me(self, tick: Tick) -> str:
@@ -115,11 +116,14 @@ class Read(StoreDoFn):
 
     def _scan(self, claimed: Claimed) -> BlockResult:
         block, source = claimed.block, self.sources.of(claimed.block)
-        with self.store.read() as tx:
-            sampler = Sampler(sampling.plans(tx), self.key)
+        sampler = Sampler(retry_conflicts(self._plans), self.key)
         result = self.scanner.scan(source.read(claimed), block.planned_at, sampler)
         placed = [line._replace(start=source.place(block, line.start)) for line in result.quarantined]
         return result._replace(quarantined=placed)
+
+    def _plans(self) -> list[SamplingPlan]:
+        with self.store.read() as tx:
+            return sampling.plans(tx)
 
     def _commit(self, tick: Tick, claimed: Claimed, result: BlockResult) -> tuple[Commit, set[str]]:
         with self.store.write() as tx:
@@ -170,6 +174,9 @@ class Evaluate(StoreDoFn):
 
     def start_bundle(self) -> None:
         self.held.clear()
+        retry_conflicts(self._calibrate)
+
+    def _calibrate(self) -> None:
         with self.store.read() as tx:
             trusted = not interlock.distrusted(tx)
         self.cascade.calibration = None
@@ -227,7 +234,7 @@ class CommitVerdicts(StoreDoFn):
         super().setup()
         config = self.settings.config
         self.routing = route.Routing(
-            key_in_force(self.store, os.environ),
+            retry_conflicts(key_in_force, self.store, os.environ),
             config.objective,
             config.review.due_hours,
             config.judged_objective,
@@ -285,4 +292,4 @@ class Act(StoreDoFn):
         """What comes in only says that there may be something to decide."""
 
     def finish_bundle(self) -> None:
-        act(self.store, self.settings.config, self.clock)
+        retry_conflicts(act, self.store, self.settings.config, self.clock)

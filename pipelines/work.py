@@ -38,6 +38,8 @@ class Settings(msgspec.Struct, frozen=True):
     final: bool = False
     stream: str = ""
     """The job's name where it is a stream."""
+    share: int = 1
+    """Among how many processes a look is shared."""
 
 
 class Sweep(msgspec.Struct, frozen=True):
@@ -53,7 +55,9 @@ Work = Claimed | Sweep
 def open_store(settings: Settings) -> Store:
     """In a stream the worker's environment may name it: a password does not travel."""
     url = settings.config.store.url
-    return Store(os.environ.get(STORE_VARIABLE, url) if settings.stream else url)
+    if settings.stream:
+        return Store(os.environ.get(STORE_VARIABLE, url), settings.config.store, "stream")
+    return Store(url, settings.config.store, "run")
 
 
 class StoreDoFn(beam.DoFn):
@@ -66,7 +70,7 @@ class StoreDoFn(beam.DoFn):
         self.store = open_store(self.settings)
         self.measures = Measures.here(self.store.url)
         if self.settings.stream:
-            self.presence = Presence.here(self.store.url, self.settings.stream, self.clock)
+            self.presence = Presence.here(self.store.url, self.settings.stream, self.clock, self.settings.config.store)
 
     def teardown(self) -> None:
         self.store.close()

@@ -78,6 +78,7 @@ def parser() -> argparse.ArgumentParser:
         _gold,
         _evaluator,
         _files,
+        _store,
         _demo,
         _drill,
         _engine,
@@ -118,6 +119,7 @@ def _job(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:
     group = _Commands(commands, shared)
     run = group.add("run", "the job: read what is new, judge, decide, deliver", "run")
     run.add_argument("--every", metavar="TIME", help="again and again, such as every 60s, 5m or 1h, until SIGTERM")
+    run.add_argument("--workers", type=int, default=1, metavar="N", help="processes that share the work; default 1")
     run.add_argument("--final", action="store_true", help="take a last line without newline too")
     stream = group.add("stream", "the job without end, on Prism, on Flink or on another Beam runner", "stream")
     stream.add_argument("--runner", required=True, metavar="NAME", help="prism, flink, dataflow or any other of Beam's")
@@ -334,6 +336,14 @@ def _files(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None
         metavar="NAME=VALUE",
         help="exit 1 below it: faithful, or EVALUATOR.auroc, .balanced_accuracy, .f1, .kappa; repeatable",
     )
+
+
+def _store(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:
+    store = commands.add_parser("store", help="look after the store", parents=[shared])
+    inner = _Commands(store.add_subparsers(title="actions", metavar="ACTION", required=True), shared)
+    prune = _json(inner.add("prune", "remove texts that are older than is wanted; counts stay", "store", "prune"))
+    prune.add_argument("--older-than", metavar="TIME", help="such as 90d; default store.retention_days")
+    prune.add_argument("--dry-run", action="store_true", help="only say what would be removed")
 
 
 def _demo(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:

@@ -20,7 +20,21 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class StoreSection(Section, frozen=True, kw_only=True):
+    """Where everything is kept. All but the URL and the retention is for PostgreSQL; 0 is no timeout."""
+
     url: str = "sqlite:///tidegauge.db"
+    pool_size: Annotated[int, msgspec.Meta(ge=2)] = 4
+    """Connections of a process at most."""
+    connect_timeout_seconds: Positive = 10
+    statement_timeout_seconds: NotNegative = 60.0
+    lock_timeout_seconds: NotNegative = 30.0
+    idle_in_transaction_seconds: NotNegative = 300.0
+    outage_seconds: NotNegative = 120.0
+    """How long a job waits for a server that was there before."""
+    prepared_statements: bool = True
+    """Off behind a pooler that hands out connections by transaction and does not know them."""
+    retention_days: Positive | None = None
+    """Texts that are older are removed once a day; they are kept for ever by default."""
 
 
 class SamplingSection(Section, frozen=True, kw_only=True):
@@ -244,7 +258,8 @@ class FlinkSection(Section, frozen=True, kw_only=True):
     checkpoint_seconds: Annotated[float, msgspec.Meta(gt=0)] = 1.0
     environment: Literal["loopback", "external", "process", "docker"] = "loopback"
     environment_config: str | None = None
-    """As Beam's --environment_config: address of the worker pool, command of the process, or container image."""
+    """As Beam's --environment_config: address of the worker pool, command of the process, or container image. By
+    default a process is the `tidegauge-worker` of this installation."""
 
 
 class StreamSection(Section, frozen=True, kw_only=True):

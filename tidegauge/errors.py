@@ -7,7 +7,9 @@ TidegaugeError            one line for the user: what, where, what to do; exit c
 │   └── ArtifactChanged   a released rubric or evaluator changed its content under the same version
 ├── StoreError            the store cannot be used as it is
 │   ├── StoreTooNew       written by a newer version of the program
+│   ├── StoreConflict     another transaction, or a timeout, ended this one: it may be tried again
 │   └── StoreUnavailable  cannot be reached
+│       └── StoreLost     the connection was lost in a transaction: it may be tried again
 ├── SourceError           a source cannot be read
 │   ├── SourceChanged     the bytes of a planned range are not the bytes that were planned
 │   └── SourceUnfinished  a compressed stream ends before its planned size
@@ -51,7 +53,15 @@ class StoreTooNew(StoreError):
     pass
 
 
+class StoreConflict(StoreError):
+    pass
+
+
 class StoreUnavailable(StoreError):
+    pass
+
+
+class StoreLost(StoreUnavailable):
     pass
 
 

@@ -2,7 +2,7 @@
 SELECT s.payload FROM samples s
 JOIN verdicts v ON v.request_id = s.request_id AND v.decided = 1
 JOIN outcomes o ON o.request_id = s.request_id AND o.indicator = v.indicator
-WHERE s.intent = :intent AND v.indicator = 'hallucination' AND v.label = 'faithful' AND o.y = 0
+WHERE s.intent = :intent AND s.pruned = 0 AND v.indicator = 'hallucination' AND v.label = 'faithful' AND o.y = 0
 ORDER BY s.timestamp DESC, s.request_id LIMIT :most
 
 -- name: traffic_of_intent

@@ -37,9 +37,11 @@ VALUES (:test_key, :indicator, :intent, :deployment, :episode, :objective, :pi_r
 ON CONFLICT (test_key) DO NOTHING
 
 -- name: lock_keys
+WITH mine AS MATERIALIZED (
+    SELECT test_key FROM test_keys WHERE test_key IN :test_keys /*postgresql ORDER BY test_key COLLATE "C" FOR UPDATE */)
 UPDATE test_keys SET version = version + :step, behind_since = CASE
     WHEN CAST(:step AS BIGINT) > 0 AND (version = decided_version OR behind_since = 0) THEN :now ELSE behind_since END
-WHERE test_key IN :test_keys
+WHERE test_key IN (SELECT test_key FROM mine)
 RETURNING test_key, indicator, intent, deployment, episode, objective, pi_ref, bets, first_block, first_at, last_at,
     read_block, version, decided_version, log_e, max_log_e, escalated
 

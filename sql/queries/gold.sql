@@ -1,5 +1,5 @@
 -- name: sample_payloads
-SELECT request_id, intent, payload FROM samples WHERE request_id IN :ids
+SELECT request_id, intent, payload FROM samples WHERE request_id IN :ids AND pruned = 0
 
 -- name: insert_gold_case
 INSERT INTO gold_cases (gold, indicator, intent, payload, created_at)
@@ -27,7 +27,7 @@ SELECT name, version, content_hash, released_at, released_by, gate FROM rubric_r
 -- name: samples_to_rejudge
 SELECT s.request_id, s.payload FROM samples s
 LEFT JOIN shadow_verdicts v ON v.run = :run AND v.request_id = s.request_id AND v.indicator = :indicator
-WHERE s.timestamp >= :since AND s.timestamp < :until AND s.state <> 'pending' AND (s.intent = :intent OR :intent = '')
+WHERE s.timestamp >= :since AND s.timestamp < :until AND s.state <> 'pending' AND s.pruned = 0 AND (s.intent = :intent OR :intent = '')
     AND v.request_id IS NULL AND s.request_id > :after
 ORDER BY s.request_id LIMIT :most
 

@@ -58,8 +58,10 @@ UPDATE blocks SET state = 'lost', stop = :stop, reason = :reason, owner = NULL, 
 WHERE generation = :generation AND start = :start AND state = 'planned'
 
 -- name: lose_blocks
+WITH open AS MATERIALIZED (
+    SELECT start FROM blocks WHERE generation = :generation AND state = 'planned' /*postgresql ORDER BY start FOR UPDATE */)
 UPDATE blocks SET state = 'lost', reason = :reason, owner = NULL, done_at = :now
-WHERE generation = :generation AND state = 'planned'
+WHERE generation = :generation AND state = 'planned' AND start IN (SELECT start FROM open)
 RETURNING start, stop
 
 -- name: retire_generation
@@ -117,11 +119,26 @@ UPDATE samples SET owner = :owner, sweep = :sweep, free_at = :until
 WHERE state = 'pending' AND request_id IN (SELECT request_id FROM free)
 RETURNING request_id, payload, pi1, plan, sha256
 
+-- Those that somebody is just writing verdicts of need neither be kept nor given back.
+
 -- name: keep_samples
-UPDATE samples SET free_at = :until WHERE request_id IN :ids AND owner = :owner AND state = 'pending'
+WITH held AS MATERIALIZED (
+    SELECT request_id FROM samples WHERE request_id IN :ids AND owner = :owner AND state = 'pending'
+    /*postgresql FOR UPDATE SKIP LOCKED */)
+UPDATE samples SET free_at = :until WHERE state = 'pending' AND request_id IN (SELECT request_id FROM held)
 
 -- name: release_samples
-UPDATE samples SET owner = NULL, free_at = 0 WHERE owner = :owner AND state = 'pending'
+WITH held AS MATERIALIZED (
+    SELECT request_id FROM samples WHERE owner = :owner AND state = 'pending' /*postgresql FOR UPDATE SKIP LOCKED */)
+UPDATE samples SET owner = NULL, free_at = 0, sweep = CASE WHEN sweep = :sweep THEN '' ELSE sweep END
+WHERE state = 'pending' AND request_id IN (SELECT request_id FROM held)
+
+-- name: release_blocks
+WITH held AS MATERIALIZED (
+    SELECT generation, start FROM blocks WHERE owner = :owner AND state = 'planned'
+    /*postgresql FOR UPDATE SKIP LOCKED */)
+UPDATE blocks SET owner = NULL, free_at = 0
+WHERE state = 'planned' AND (generation, start) IN (SELECT generation, start FROM held)
 
 -- The longer a sample could not be judged, the longer it waits for the next try: two seconds more each time, a minute
 -- at most. A job that looks once waits for nothing: its `now` is 0.

@@ -24,8 +24,11 @@ UPDATE notices SET state = 'dropped' WHERE subject = :subject AND kind = :kind A
 SELECT count(*) FROM notices WHERE state = 'due' AND due_at <= :now
 
 -- name: claim_notices
+WITH due AS MATERIALIZED (
+    SELECT notice FROM notices WHERE owner = :owner AND severity = :severity AND state = 'due' AND due_at <= :now
+    /*postgresql FOR UPDATE SKIP LOCKED */)
 UPDATE notices SET due_at = :until, claimed_by = :claimed_by
-WHERE owner = :owner AND severity = :severity AND state = 'due' AND due_at <= :now
+WHERE state = 'due' AND due_at <= :now AND notice IN (SELECT notice FROM due)
 RETURNING notice, kind, subject, attempts, created_at
 
 -- name: settle_notice

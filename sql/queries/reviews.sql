@@ -32,7 +32,10 @@ SELECT intent, count(*) AS due, sum(CASE WHEN state = 'labelled' THEN 0 ELSE 1 E
 FROM review_queue WHERE indicator = :indicator AND due_at < :now GROUP BY intent ORDER BY intent
 
 -- name: lock_outcomes
-UPDATE outcomes SET y = y WHERE indicator = :indicator AND request_id IN :ids
+WITH mine AS MATERIALIZED (
+    SELECT request_id FROM outcomes WHERE indicator = :indicator AND request_id IN :ids
+    /*postgresql ORDER BY request_id COLLATE "C" FOR UPDATE */)
+UPDATE outcomes SET y = y WHERE indicator = :indicator AND request_id IN (SELECT request_id FROM mine)
 RETURNING request_id, test_key, event_block, test_block, evaluator_hash, bin, pi1, u, f, pi, reviewed, returned, y
 
 -- name: settle_outcome

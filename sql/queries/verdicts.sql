@@ -1,3 +1,8 @@
+-- Who writes several rows that others write, too, locks them in the order of their keys, the same everywhere.
+
+-- name: lock_samples
+SELECT request_id FROM samples WHERE request_id IN :ids /*postgresql ORDER BY request_id COLLATE "C" FOR UPDATE */
+
 -- name: finish_samples
 UPDATE samples SET state = 'judged', reason = '', owner = NULL
 WHERE request_id IN :ids AND state = 'pending'

@@ -1,7 +1,9 @@
 """Request log lines to a Kafka topic."""
 
+import time
 from collections.abc import Sequence
 
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import Producer as Client
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
@@ -20,14 +22,28 @@ class Producer:
     def add_partitions(self, partitions: int) -> None:
         """The topic has so many afterwards, and what is sent from now on is spread over them all."""
         self._admin.create_partitions([NewPartitions(self._topic, partitions)])[self._topic].result(timeout=30)
+        deadline = time.monotonic() + 30
+        while len(self._client.list_topics(self._topic, timeout=30).topics[self._topic].partitions) < partitions:
+            assert time.monotonic() < deadline, "the new partition does not show"
         self.partitions = partitions
 
     def send(self, lines: Sequence[bytes]) -> None:
         """Returns when the broker has them."""
         for line in lines:
-            self._client.produce(self._topic, line.rstrip(b"\n"), partition=self.sent % self.partitions)
+            self._produce(line.rstrip(b"\n"), self.sent % self.partitions)
             self.sent += 1
             if not self.sent % 1000:
                 self._client.poll(0)
         left = self._client.flush(300)
         assert not left, f"{left} records were not taken"
+
+    def _produce(self, value: bytes, partition: int) -> None:
+        """A partition that has just been added is not known to the client at once."""
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                return self._client.produce(self._topic, value, partition=partition)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError._UNKNOWN_PARTITION or time.monotonic() > deadline:
+                    raise
+                self._client.poll(0.1)

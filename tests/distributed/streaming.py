@@ -84,6 +84,11 @@ class Stream:
         self._config.write_text(yaml.safe_dump({**base, **config}))
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         if self._clock is None:
             command = [str(PROGRAM), "stream", "--runner", self._runner, "--config", str(self._config)]
@@ -96,8 +101,16 @@ class Stream:
 
     def stop(self) -> str:
         """As a supervisor does; what it said. It must have drained."""
+        self.signal(signal.SIGTERM)
+        return self.wait()
+
+    def signal(self, number: int) -> None:
         assert self._process is not None
-        self._process.send_signal(signal.SIGTERM)
+        self._process.send_signal(number)
+
+    def wait(self) -> str:
+        """Until it has ended, with exit code 0; what it said."""
+        assert self._process is not None
         code = self._process.wait(timeout=120)
         said = self.log.read_text()
         assert code == 0, said
@@ -119,15 +132,17 @@ class Stream:
         if self.alive():
             self.kill()
 
-    def wait_until_done(self, records: int, seconds: float) -> None:
-        """All records are committed and no sample waits."""
+    def wait_until_done(self, records: int, seconds: float, *, restart: bool = False, pending: bool = False) -> None:
+        """All records are committed and, unless `pending`, no sample waits. `restart`: as an init system does."""
 
         def done() -> bool:
+            if restart and not self.alive():
+                self.start()
             assert self.alive(), self.log.read_text()
             if "running: " not in self.log.read_text():
                 return False
             found = counts(self.store_url)
-            return bool(found["seen"] + found["blank_lines"] >= records and not found["pending"])
+            return bool(found["seen"] + found["blank_lines"] >= records and (pending or not found["pending"]))
 
         try:
             wait_for(done, seconds, f"{records} records on {self._runner}")

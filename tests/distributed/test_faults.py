@@ -14,8 +14,8 @@ from tests.distributed.jumping import jump
 from tests.distributed.produce import Producer
 from tests.distributed.streaming import Stream, compose, counts, digest, run_once
 from tests.engines import engines, free_ports
-from tests.support.postgresql import Server
-from tidegauge.engine.flink import Flink
+from tests.support.postgresql import Server, private_server
+from tidegauge.engine.flink import Flink, Ports
 from tidegauge.engine.kafka import Kafka
 from tidegauge.errors import StoreError
 
@@ -79,7 +79,7 @@ class World:
         self.kafka.start()
 
     def restart_postgresql(self) -> None:
-        self.server.stop("immediate")
+        self.server.crash()
         time.sleep(self.random.uniform(0, 3))
         self.server.start()
 
@@ -114,22 +114,20 @@ class World:
 @pytest.fixture
 def world(tmp_path: Path, prism: dict[str, str]) -> Iterator[World]:
     directory = engines("prism", "kafka/lib", "flink/lib")
-    kafka = Kafka(directory, free_ports(2), tmp_path / "kafka")
-    flink = Flink(directory, 2, None, tmp_path / "flink")
-    server = Server(tmp_path / "postgresql", free_ports(1) + 500)
-    server.start()
-    kafka.start()
-    flink.start()
-    made = World(tmp_path, prism, kafka, flink, server)
-    try:
-        yield made
-    finally:
-        for stream in (made.stream, made.other):
-            if stream.alive():
-                stream.kill()
-        flink.stop()
-        kafka.stop()
-        server.stop()
+    with private_server() as server:
+        kafka = Kafka(directory, free_ports(2), tmp_path / "kafka")
+        kafka.start()
+        flink = Flink(directory, 2, Ports.after(free_ports(len(Ports()))), tmp_path / "flink")
+        flink.start()
+        made = World(tmp_path, prism, kafka, flink, server)
+        try:
+            yield made
+        finally:
+            for stream in (made.stream, made.other):
+                if stream.alive():
+                    stream.kill()
+            flink.stop()
+            kafka.stop()
 
 
 class Production(threading.Thread):
@@ -140,11 +138,16 @@ class Production(threading.Thread):
         self._producer = producer
         self._log = log
         self.hurry = threading.Event()
+        self.failure: Exception | None = None
 
     def run(self) -> None:
-        for start in range(0, len(self._log), 20):
-            self._producer.send(self._log[start : start + 20])
-            self.hurry.wait(1.0)
+        try:
+            for start in range(0, len(self._log), 20):
+                self._producer.send(self._log[start : start + 20])
+                self.hurry.wait(1.0)
+        except Exception as error:
+            self.failure = error
+            raise
 
 
 def test_the_tables_are_the_same_whatever_happens(world: World, tmp_path: Path) -> None:
@@ -165,14 +168,15 @@ def test_the_tables_are_the_same_whatever_happens(world: World, tmp_path: Path) 
             began = time.monotonic()
             fault()
             if world.random.random() < RECOVERED:
-                stream.wait_until_done(world.producer.sent, 180)
+                stream.wait_until_done(world.producer.sent, 180, restart=True)
             seconds = time.monotonic() - began
             print(f"fault {number} of {FAULTS}: {fault.__name__}, {seconds:.1f} s; {_seen(world)}", flush=True)
             world.pause()
         production.hurry.set()
         production.join()
+        assert production.failure is None
         began = time.monotonic()
-        stream.wait_until_done(len(log), 300)
+        stream.wait_until_done(len(log), 300, restart=True)
         print(f"all done {time.monotonic() - began:.1f} s after the last record")
         stream.stop()
     assert digest(world.server.url) == digest(wanted)

@@ -72,7 +72,9 @@ def test_stream_on_prism_from_files_that_grow(
 def test_stream_on_flink_from_files(
     log: list[bytes], wanted: tuple[int, str], flink: Flink, postgresql: str, tmp_path: Path
 ) -> None:
-    section = {"tick_seconds": 0.5, "flink": flink.section | {"parallelism": 2}}
+    """Workers as processes of the task managers; the other test's come from a pool."""
+    process = {"environment": "process", "environment_config": None}
+    section = {"tick_seconds": 0.5, "flink": flink.section | process | {"parallelism": 2}}
     config = {"sources": [{"files": f"{tmp_path}/log.jsonl"}], "stream": section}
     with Stream(tmp_path / "stream", "flink", postgresql, config) as stream:
         for _ in growing(tmp_path / "log.jsonl", log):

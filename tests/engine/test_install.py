@@ -66,7 +66,10 @@ def test_a_repository_that_does_not_answer_is_named(tmp_path: Path, monkeypatch:
         install.install("kafka", tmp_path, lambda _: None)
 
 
-def test_prism_without_go_says_what_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prism_without_go_on_an_unknown_system_says_what_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(EngineError, match="install Go"):
+    monkeypatch.setattr("platform.machine", lambda: "riscv64")
+    with pytest.raises(EngineError, match=r"no Go 1\.26\.8 or newer on PATH .* linux-riscv64: install one"):
         install.install("prism", tmp_path, lambda _: None)

@@ -11,6 +11,7 @@ from tidegauge.domain import DAY, HOUR, Objective
 from tidegauge.service.policy import Policy, refresh
 from tidegauge.service.review import export_cases
 from tidegauge.service.surges import surges
+from tidegauge.storage.flow import flow
 from tidegauge.storage.store import Store
 
 BUDGET = Objective(intent="refunds", theta0=0.03, labels_per_day=20)
@@ -111,6 +112,7 @@ def test_reviewers_and_status_see_why(store: Store):
     with store.read() as tx:
         case, *_ = export_cases(tx)
         shown = surges(tx)["refunds"]
+        waiting = flow(tx, NOW)
     assert case["surge"] == shown["why"]
     assert "4 times the labels since 20" in case["surge"]
     assert NEW.id in case["surge"]
@@ -125,8 +127,9 @@ def test_reviewers_and_status_see_why(store: Store):
         "review": {"queued": 1, "leased": 0, "labelled": 0},
         "lag_seconds": 0,
         "per_intent": {},
-        "evaluation": {"judges": {}, "spent": 0, "coverage": None},
+        "evaluation": {"judges": {}, "spent": 0, "shed": 0, "coverage": None},
         "surges": {"refunds": shown},
+        "flow": waiting,
     }
     assert f"surge in refunds: {shown['why']}" in status.text(found)
 

@@ -150,5 +150,5 @@ def table(store: Store, name: str) -> list[dict]:
     """All rows of a table."""
     import sqlalchemy as sa
 
-    with store._engine.connect() as connection:
+    with store._pool.engine.connect() as connection:
         return [dict(row) for row in connection.execute(sa.text(f"SELECT * FROM {name}")).mappings()]

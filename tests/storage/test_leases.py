@@ -134,3 +134,8 @@ def test_a_sample_that_could_not_be_judged_waits_longer_each_time(samples: Sampl
         waits.append((clock.now() - begun) // 1_000_000)
     assert waits[:3] == [2, 4, 6]
     assert waits[-1] == 60
+
+
+def test_nobody_alive_is_a_list_of_names_too(store: Store) -> None:
+    with store.write() as tx:
+        assert ledger.in_work(tx, [], Now().now()) == (0, 0)

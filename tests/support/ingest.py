@@ -5,8 +5,8 @@ from itertools import count
 
 from pipelines.sampling import Sampler
 from pipelines.scan import Scanner
-from pipelines.sources import files
-from pipelines.sources.file_planner import FilePlanner
+from pipelines.sources.file_source import FileSource
+from pipelines.sources.source import Planning, Source
 from tests.support.logs import NOON
 from tidegauge.errors import SourceError
 from tidegauge.prices import Prices
@@ -43,21 +43,35 @@ def claimed(store: Store, clock: Now, owner: str = "me") -> list[Claimed]:
 def ingest(
     store: Store, source: str, clock: Now, *, block_bytes: int = 1 << 20, final: bool = False, rate: float = 1.0
 ) -> Iterator[str]:
+    """One look at files; the errors of blocks that could not be read."""
+    return ingest_from(FileSource(source), store, clock, block_bytes=block_bytes, final=final, rate=rate)
+
+
+def ingest_from(
+    source: Source, store: Store, clock: Now, *, block_bytes: int = 1 << 20, final: bool = False, rate: float = 1.0
+) -> Iterator[str]:
     """One look at a source; the errors of blocks that could not be read."""
     begin(store, rate)
-    FilePlanner(store, clock, block_bytes, final).plan(source)
+    source.plan(store, clock, Planning(block_bytes, final))
+    return iter(work_off(source, store, clock))
+
+
+def work_off(source: Source, store: Store, clock: Now) -> list[str]:
+    """Reads and commits what is planned; the errors of blocks that could not be read."""
     scanner = Scanner(Prices(()))
     errors = []
     for work in claimed(store, clock):
         with store.read() as tx:
             sampler = Sampler(sampling.plans(tx), KEY)
         try:
-            result = scanner.scan(files.read_block(work.block, work.identity), work.block.planned_at, sampler)
+            result = scanner.scan(source.read(work), work.block.planned_at, sampler)
         except SourceError as error:
             errors.append(str(error))
             with store.write() as tx:
                 ledger.release_block(tx, work.block, "me", str(error))
             continue
+        placed = [line._replace(start=source.place(work.block, line.start)) for line in result.quarantined]
         with store.write() as tx:
-            commits.commit_block(tx, work.block, result, Claim("me", "", [], clock.now()), clock.now())
-    return iter(errors)
+            claim = Claim("me", "", [], clock.now())
+            commits.commit_block(tx, work.block, result._replace(quarantined=placed), claim, clock.now())
+    return errors

@@ -62,7 +62,7 @@ class Context:
         from tidegauge.storage.migrations import migrate
         from tidegauge.storage.store import Store
 
-        store = Store(self.store_url())
+        store = Store(self.store_url(), self.config().store, self.args.module)
         try:
             migrate(store)
             yield store

@@ -18,6 +18,7 @@ store:
 
 sources:                               # JSON lines, a request each; .jsonl or .jsonl.gz
   - files: "logs/*.jsonl"
+  # - {kafka: "broker:9092", topics: requests}   # a name or a pattern, ^requests-.*; docs/kafka.md
 
 sampling:
   rate: 0.02                           # share of the requests that is judged; fixed by the first run, see
@@ -54,6 +55,11 @@ review:
 
 telemetry: {}
   # otlp_endpoint: http://127.0.0.1:4318   # verdicts as OpenTelemetry events, over OTLP/HTTP
+
+stream: {}                             # for `tidegauge stream`; docs/engines.md
+  # tick_seconds: 1
+  # prism: {location: .engine/prism}
+  # flink: {job_endpoint: "jobserver:8099", rest: "http://jobmanager:8081", parallelism: 4, environment: process}
 
 rollback:
   mode: dry_run                        # dry_run stores the webhook, approve holds it, auto sends it

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tidegauge.commands import times
 from tidegauge.commands.context import Context, note
+from tidegauge.errors import UsageError
 
 if TYPE_CHECKING:
     from tidegauge.config import Config
@@ -15,12 +17,19 @@ if TYPE_CHECKING:
 def run(context: Context) -> int:
     args = context.args
     every = times.seconds(args.every) if args.every else None
+    if args.workers < 1:
+        raise UsageError("--workers: at least 1")
     config = context.config()
+    if args.workers > 1:  # their imports take seconds: they begin beside ours
+        from pipelines import forking
 
-    from pipelines import jobs
+        forking.context()
+
+    from pipelines import jobs, workers
 
     with context.store() as store, beside(context, config, store):
-        summary = jobs.run(
+        job = jobs.run if args.workers == 1 else partial(workers.run, workers=args.workers)
+        summary = job(
             config,
             store,
             context.clock,

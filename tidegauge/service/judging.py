@@ -1,6 +1,7 @@
 """The store's side of the evaluators: the verdict cache, budgets and endpoint capabilities behind their protocols."""
 
 import asyncio
+import logging
 import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -9,11 +10,13 @@ from math import ceil, isnan
 from evaluators.build import Services
 from tidegauge.config import Config, JudgeSection
 from tidegauge.domain import DAY, Clock, Score, Usage
-from tidegauge.errors import ConfigError
+from tidegauge.errors import ConfigError, StoreUnavailable
 from tidegauge.prices import Prices
 from tidegauge.storage import judging
 from tidegauge.storage.judging import Amount, Limit
-from tidegauge.storage.store import Store
+from tidegauge.storage.store import Store, retry_conflicts
+
+_log = logging.getLogger("tidegauge")
 
 _PORTION = 32
 """Calls that a worker reserves at once, so that the store is not asked before each."""
@@ -26,6 +29,9 @@ class StoreCache:
         self._store = store
 
     def look_up(self, content: str, evaluator_hashes: Sequence[str]) -> dict[str, Score]:
+        return retry_conflicts(self._look_up, content, evaluator_hashes)
+
+    def _look_up(self, content: str, evaluator_hashes: Sequence[str]) -> dict[str, Score]:
         with self._store.read() as tx:
             return judging.cached_scores(tx, content, evaluator_hashes)
 
@@ -37,10 +43,16 @@ class StoreMemory:
         self._store, self._clock = store, clock
 
     def recall(self, base_url: str, model: str) -> dict[str, str]:
+        return retry_conflicts(self._recall, base_url, model)
+
+    def remember(self, base_url: str, model: str, learnt: dict[str, str]) -> None:
+        retry_conflicts(self._remember, base_url, model, learnt)
+
+    def _recall(self, base_url: str, model: str) -> dict[str, str]:
         with self._store.read() as tx:
             return judging.recall(tx, base_url, model)
 
-    def remember(self, base_url: str, model: str, learnt: dict[str, str]) -> None:
+    def _remember(self, base_url: str, model: str, learnt: dict[str, str]) -> None:
         with self._store.write() as tx:
             judging.remember(tx, base_url, model, learnt, self._clock.now())
 
@@ -92,8 +104,14 @@ class StoreSpending:
             left, self._left = self._left, Amount()
             day = self._day
         if left != Amount():
-            with self._store.write() as tx:
-                judging.give_back(tx, self._judge, day, left)
+            try:
+                self._give_back(day, left)
+            except StoreUnavailable as error:  # it may have been returned already: better used than returned twice
+                _log.warning("%s: what is left of the budget counts as used: %s", self._judge, error)
+
+    def _give_back(self, day: int, left: Amount) -> None:
+        with self._store.write() as tx:
+            judging.give_back(tx, self._judge, day, left)
 
     def _take(self, wanted: Amount) -> bool:
         with self._lock:
@@ -109,13 +127,15 @@ class StoreSpending:
                 self._day = self._today()
         for calls in (self._portion(wanted), 1):
             more = wanted.times(calls)
-            with self._store.write() as tx:
-                reserved = judging.reserve(tx, self._judge, self._day, more, self._limit)
-            if reserved:
+            if retry_conflicts(self._reserve, more):
                 with self._lock:
                     self._left = self._left.plus(more).minus(wanted)
                 return True
         return False
+
+    def _reserve(self, more: Amount) -> bool:
+        with self._store.write() as tx:
+            return judging.reserve(tx, self._judge, self._day, more, self._limit)
 
     def _portion(self, wanted: Amount) -> int:
         """Calls to reserve for: many, but no more than a hundredth of a budget, or others would find it spent."""

@@ -122,11 +122,10 @@ def _settle(
         )
         if old.test_key is not None:
             _add_difference(additions, rules[old.test_key], old, y, returned)
+    evidence.raise_keys(tx, additions.test_keys, now)
     tx.many("settle_outcome", moved)
     tx.many("settle_case", cases)
-    moved_keys = additions.write(tx)
-    evidence.raise_keys(tx, moved_keys, now)
-    report.test_keys |= moved_keys
+    report.test_keys |= additions.write(tx)
 
 
 def _rules(tx: Transaction, outcomes: Sequence[Outcome]) -> dict[str, Rule]:

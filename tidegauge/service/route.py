@@ -244,7 +244,7 @@ class _Writer:
         )
 
     def write(self) -> set[str]:
-        self._tx.many("insert_outcome", self._outcomes)
+        self._tx.bulk("insert_outcome", self._outcomes)
         reviews.queue(self._tx, self._cases)
         return self._additions.write(self._tx)
 

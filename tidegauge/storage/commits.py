@@ -93,14 +93,47 @@ def commit_block(
     _add_names(tx, result.rollup, known)
     _add_five_minutes(tx, result.rollup.five_minutes)
     _add_days(tx, result.rollup.days)
-    cells = {row[:3]: [*row[3:], 0] for row in result.rollup.cells}
-    fresh, repeats = _add_samples(tx, block, result.samples, claim, now)
-    for sample in fresh.values():
-        if sample.request.served_by in TESTED_TIERS:
-            cells[_cell(sample)][3] += 1
-    tx.many("add_cell", [_cell_row(key, cells[key]) for key in sorted(cells)])
-    _add_tallies(tx, result.rollup.plans, fresh.values(), repeats)
+    counts = _Counts(result.rollup)
+    fresh = _add_samples(tx, block, result.samples, claim, counts, now)
+    counts.write(tx)
     return Commit.WON, set(fresh)
+
+
+class _Counts:
+    """What changes in cells and tallies, gathered first: rows are locked once, in the order of their keys."""
+
+    def __init__(self, rollup: RollupRows) -> None:
+        self._cells = {row[:3]: [*row[3:], 0] for row in rollup.cells}
+        self._tallies = {key: [count, 0, 0] for key, count in rollup.plans.items()}
+
+    def sampled(self, sample: Sample) -> None:
+        """A request that was new."""
+        self._tally(sample.request.intent, sample.plan, -1, 1, 0)
+        self._cell(sample.request.served_by, _cell(sample), sample.request.timestamp, 1)
+
+    def repeated(self, sample: Sample) -> None:
+        self._tally(sample.request.intent, sample.plan, -1, 0, 1)
+
+    def replaced(self, kept: Row, copy: Sample) -> None:
+        """A kept sample gives way to another copy of its request, which may count elsewhere."""
+        self._tally(kept["intent"], kept["plan"], 0, -1, 1)
+        self._tally(copy.request.intent, copy.plan, 0, 1, -1)
+        cell = (kept["intent"], kept["deployment"], test_block(kept["timestamp"]))
+        self._cell(kept["served_by"], cell, kept["timestamp"], -1)
+        self._cell(copy.request.served_by, _cell(copy), copy.request.timestamp, 1)
+
+    def _tally(self, intent: str, plan: int, *changes: int) -> None:
+        counts = self._tallies.setdefault((intent, plan), [0, 0, 0])
+        for place, change in enumerate(changes):
+            counts[place] += change
+
+    def _cell(self, served_by: str, cell: tuple[str, str, int], at: Micros, sampled: int) -> None:
+        if served_by in TESTED_TIERS:
+            self._cells.setdefault(cell, [0, at, at, 0])[3] += sampled
+
+    def write(self, tx: Transaction) -> None:
+        tx.bulk("add_cell", [_cell_row(key, self._cells[key]) for key in sorted(self._cells)])
+        tx.bulk("add_tally", [_tally(key, *self._tallies[key]) for key in sorted(self._tallies)])
 
 
 def _cell(sample: Sample) -> tuple[str, str, int]:
@@ -122,7 +155,7 @@ def _cell_row(key: tuple[Any, ...], values: Sequence[int]) -> Row:
 
 
 def _add_quarantine(tx: Transaction, block: Block, lines: Sequence[Quarantined]) -> None:
-    tx.many(
+    tx.bulk(
         "insert_quarantine",
         [
             {
@@ -144,7 +177,7 @@ def _add_quarantine(tx: Transaction, block: Block, lines: Sequence[Quarantined])
 
 
 def _add_names(tx: Transaction, rollup: RollupRows, known: frozenset[int] | set[int]) -> None:
-    tx.many(
+    tx.bulk(
         "insert_deployment",
         [
             {
@@ -162,7 +195,7 @@ def _add_names(tx: Transaction, rollup: RollupRows, known: frozenset[int] | set[
         ("insert_segment", segment, rollup.segments),
         ("insert_account", account, rollup.accounts),
     ):
-        tx.many(
+        tx.bulk(
             query,
             [dict(zip(names, (key, *rest), strict=True)) for key, rest in sorted(rows.items()) if key not in known],
         )
@@ -193,7 +226,7 @@ def _add_five_minutes(tx: Transaction, rows: Sequence[tuple[Any, ...]]) -> None:
         return
     if tx.dialect == "postgresql":
         # The rows must be locked before they are read, or two commits would each add to what the other has not seen.
-        tx.many("touch_five_minutes", [{"bucket": row[0], "segment": row[1]} for row in rows])
+        tx.bulk("touch_five_minutes", [{"bucket": row[0], "segment": row[1]} for row in rows])
     buckets = [row[0] for row in rows]
     kept = {
         (row["bucket"], row["segment"]): row
@@ -207,25 +240,11 @@ def _add_five_minutes(tx: Transaction, rows: Sequence[tuple[Any, ...]]) -> None:
             for name in ("latency", "retrieval_latency"):
                 row[name] = add(bytes(old[name]), row[name])
         written.append(row)
-    tx.many("add_five_minutes", written)
+    tx.bulk("add_five_minutes", written)
 
 
 def _add_days(tx: Transaction, rows: Sequence[tuple[Any, ...]]) -> None:
-    tx.many("add_day", [dict(zip(("day", "account", *_SUMS), row, strict=True)) for row in rows])
-
-
-def _add_tallies(
-    tx: Transaction, plans: dict[tuple[str, int], int], fresh: Any, repeats: dict[tuple[str, int], int]
-) -> None:
-    tallies = {key: [count, 0, 0] for key, count in plans.items()}
-    for sample in fresh:
-        entry = tallies[sample.request.intent, sample.plan]
-        entry[0] -= 1
-        entry[1] += 1
-    for key, count in repeats.items():
-        tallies[key][0] -= count
-        tallies[key][2] += count
-    tx.many("add_tally", [_tally(key, *tallies[key]) for key in sorted(tallies)])
+    tx.bulk("add_day", [dict(zip(("day", "account", *_SUMS), row, strict=True)) for row in rows])
 
 
 def _tally(key: tuple[str, int], unsampled: int, sampled: int, repeats: int) -> Row:
@@ -238,10 +257,9 @@ def _order(sample: Sample) -> tuple[Micros, str]:
 
 
 def _add_samples(
-    tx: Transaction, block: Block, samples: Sequence[Sample], claim: Claim | None, now: Micros
-) -> tuple[dict[str, Sample], dict[tuple[str, int], int]]:
-    """Samples that were new, and the others counted by intent and plan."""
-    repeats: dict[tuple[str, int], int] = {}
+    tx: Transaction, block: Block, samples: Sequence[Sample], claim: Claim | None, counts: _Counts, now: Micros
+) -> dict[str, Sample]:
+    """Samples that were new; the others are counted as repeats."""
     standing: dict[str, Sample] = {}
     for sample in samples:
         name = sample.request.request_id
@@ -250,45 +268,34 @@ def _add_samples(
             standing[name] = sample
             continue
         standing[name], repeat = sorted((rival, sample), key=_order)
-        _count(repeats, repeat)
+        counts.repeated(repeat)
     names = sorted(standing)
     held = {"owner": claim.owner, "sweep": claim.sweep, "free_at": claim.until} if claim else _FREE
     rows = [sample_row(standing[name], block, now) | held for name in names]
-    tx.many("insert_sample", rows)
+    tx.bulk("insert_sample", rows)
     mine = {
         row["request_id"]
         for row in tx.rows_in("samples_of_block", "ids", names, generation=block.generation, start=block.start)
     }
     others = [name for name in names if name not in mine]
-    for row in tx.rows_in("standing_samples", "ids", others):
+    for row in sorted(tx.rows_in("standing_samples", "ids", others), key=lambda row: str(row["request_id"])):
         sample = standing[row["request_id"]]
-        _count(repeats, sample)
+        counts.repeated(sample)
         if row["sha256"] != sample.sha256:
-            _settle_copies(tx, row, sample, block, now)
-    return {name: standing[name] for name in names if name in mine}, repeats
+            _settle_copies(tx, row, sample, block, counts, now)
+    fresh = {name: standing[name] for name in names if name in mine}
+    for sample in fresh.values():
+        counts.sampled(sample)
+    return fresh
 
 
-def _count(repeats: dict[tuple[str, int], int], sample: Sample) -> None:
-    key = (sample.request.intent, sample.plan)
-    repeats[key] = repeats.get(key, 0) + 1
-
-
-def _settle_copies(tx: Transaction, kept: Row, copy: Sample, block: Block, now: Micros) -> None:
+def _settle_copies(tx: Transaction, kept: Row, copy: Sample, block: Block, counts: _Counts, now: Micros) -> None:
     """A differing copy of a kept sample: the lesser one stands until there is a verdict, then the row is flagged."""
     if kept["state"] != "pending":
         tx.run("flag_conflicting", request_id=kept["request_id"])
-        return
-    if _order(copy) >= (kept["timestamp"], kept["sha256"]):
-        return
-    tx.run("replace_sample", **sample_row(copy, block, now))
-    old, new = (kept["intent"], kept["plan"]), (copy.request.intent, copy.plan)
-    if old != new:
-        tx.many("add_tally", [_tally(old, 0, -1, 1), _tally(new, 0, 1, -1)])
-    moved = [((kept["intent"], kept["deployment"], test_block(kept["timestamp"])), kept["served_by"], -1)]
-    moved.append((_cell(copy), copy.request.served_by, 1))
-    for (intent, deployment, number), tier, change in moved:
-        if tier in TESTED_TIERS:
-            tx.run("move_cell_sample", intent=intent, deployment=deployment, block=number, change=change)
+    elif _order(copy) < (kept["timestamp"], kept["sha256"]):
+        tx.run("replace_sample", **sample_row(copy, block, now))
+        counts.replaced(kept, copy)
 
 
 def sample_row(sample: Sample, block: Block, now: Micros) -> dict[str, Any]:

@@ -56,11 +56,16 @@ class Additions:
         for place, term in enumerate((flagged, *terms)):
             row[place] += term
 
+    @property
+    def test_keys(self) -> set[str]:
+        """The tests concerned; they are locked before their sums."""
+        return {key[0] for key in self._tests} | {key[0] for key in self._rates}
+
     def write(self, tx: Transaction) -> set[str]:
         """Adds to the store; the test keys concerned."""
-        tx.many("add_test_sums", [self._test_row(key) for key in sorted(self._tests)])
-        tx.many("add_rate_sums", [self._rate_row(key) for key in sorted(self._rates)])
-        return {key[0] for key in self._tests} | {key[0] for key in self._rates}
+        tx.bulk("add_test_sums", [self._test_row(key) for key in sorted(self._tests)])
+        tx.bulk("add_rate_sums", [self._rate_row(key) for key in sorted(self._rates)])
+        return self.test_keys
 
     def _test_row(self, key: tuple[str, int]) -> Row:
         *terms, positives = self._tests[key]

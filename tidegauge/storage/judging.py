@@ -67,7 +67,7 @@ def cache_scores(tx: Transaction, verdicts: Iterable[Verdict], now: Micros) -> N
                     "made_at": now,
                 }
     if rows:
-        tx.many("cache_score", [row for _, row in sorted(rows.items())])
+        tx.bulk("cache_score", [row for _, row in sorted(rows.items())])
         tx.run("forget_scores", before=now - CACHE_DAYS * DAY)
 
 

@@ -80,8 +80,14 @@ def beat(tx: Transaction, owner: Owner, now: Micros) -> None:
 
 def leave(tx: Transaction, owner: Owner) -> None:
     """Gives back what the owner had claimed."""
-    tx.run("release_samples", owner=owner.name)
+    give_back(tx, owner.name)
     tx.run("leave", owner=owner.name)
+
+
+def give_back(tx: Transaction, owner: str, sweep: str = "") -> None:
+    """What the owner still holds is free again, for this sweep, too: it is not in its hands if an answer was lost."""
+    tx.run("release_samples", owner=owner, sweep=sweep)
+    tx.run("release_blocks", owner=owner)
 
 
 def live_owners(tx: Transaction, now: Micros) -> list[str]:

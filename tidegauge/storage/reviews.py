@@ -60,7 +60,7 @@ def queued_by_day(
 
 
 def queue(tx: Transaction, cases: Sequence[Row]) -> None:
-    tx.many("insert_review_case", sorted(cases, key=lambda case: str(case["request_id"])))
+    tx.bulk("insert_review_case", sorted(cases, key=lambda case: str(case["request_id"])))
 
 
 def open_cases(tx: Transaction) -> Iterator[dict[str, Any]]:

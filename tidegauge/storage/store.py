@@ -5,6 +5,7 @@ databases. A room of the store (ledger, commits, …) is a module of functions t
 """
 
 import importlib.resources
+import itertools
 import random
 import re
 import time
@@ -13,10 +14,14 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any, TypeVar
 
+import msgspec
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
-from tidegauge.errors import StoreError, StoreUnavailable
+from tidegauge.config import StoreSection
+from tidegauge.errors import StoreConflict, StoreError, StoreLost
+from tidegauge.storage import bulk
+from tidegauge.storage.pool import Pool
 
 Row = Mapping[str, Any]
 R = TypeVar("R")
@@ -24,10 +29,10 @@ R = TypeVar("R")
 _NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 _PARAMETER = re.compile(r"(?<!:):(\w+)")
 _LIST = re.compile(r"IN :(\w+)")
-_RETRYABLE = ("40001", "40P01")  # serialization failure, deadlock detected
 _ONLY = re.compile(r"/\*postgresql (.*?)\*/")
-_BUSY_MS = 60_000
 _IN_LIST = 500
+_LOST_ATTEMPTS = 20
+_LONGEST_PAUSE = 2.0
 
 
 @cache
@@ -44,11 +49,16 @@ def queries(dialect: str = "sqlite") -> dict[str, sa.TextClause]:
             if name in found:
                 raise StoreError(f"{file.name}: two statements are called {name}")
             lists: list[sa.BindParameter[Any]] = [
-                sa.bindparam(p, expanding=True, type_=sa.String) for p in dict.fromkeys(_LIST.findall(text))
+                sa.bindparam(p, expanding=True, type_=_LISTS.get(p, sa.String))
+                for p in dict.fromkeys(_LIST.findall(text))
             ]
             only = _ONLY.sub(r"\1" if dialect == "postgresql" else "", text)
             found[name] = sa.text(only.strip().rstrip(";")).bindparams(*lists)
     return found
+
+
+_LISTS = {"segments": sa.BigInteger}
+"""Types of lists that are not text: PostgreSQL asks for one when a list is empty."""
 
 
 @cache
@@ -63,6 +73,7 @@ class Transaction:
 
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
+        self._merged: set[str] = set()
 
     @property
     def dialect(self) -> str:
@@ -93,6 +104,15 @@ class Transaction:
         if rows:
             self._connection.exec_driver_sql(_driver_sql(query, self.dialect), list(rows))
 
+    def bulk(self, query: str, rows: Sequence[Row]) -> None:
+        """`many` for an INSERT of any number of rows, whose keys are distinct or whose conflicts do nothing."""
+        if self.dialect != "postgresql" or len(rows) <= bulk.FEW:
+            self.many(query, rows)
+        else:
+            merge = bulk.merge_of(query, str(queries(self.dialect)[query].text))
+            bulk.run(self._connection, merge, rows, again=query in self._merged)
+            self._merged.add(query)
+
     def rows_in(self, query: str, name: str, values: Sequence[Any], **parameters: Any) -> list[Row]:
         """`rows` with a list parameter of any length, in slices that every database takes."""
         return [
@@ -117,17 +137,24 @@ class Transaction:
 class Store:
     """A database by URL. Threads may share it; processes may not: it travels between them as its URL."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, section: StoreSection | None = None, role: str = "") -> None:
+        """`section` has pool and timeouts, its URL is not looked at; `role` is what the server calls us by.
+
+        Raises StoreError for a URL that is none of a store.
+        """
         self.url = url
-        self._engine = _engine(url)
+        self._pool = Pool.of(url, msgspec.structs.replace(section or StoreSection(), url=""), role)
 
     @property
     def dialect(self) -> str:
-        return self._engine.dialect.name
+        return self._pool.engine.dialect.name
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:
-        """A transaction that may write. On SQLite it takes the write lock at once, so that it never has to give way."""
+        """A transaction that may write. On SQLite it takes the write lock at once, so that it never has to give way.
+
+        On PostgreSQL it may raise StoreConflict or StoreLost: see `retry_conflicts`.
+        """
         with self._begin(begin="BEGIN IMMEDIATE") as transaction:
             yield transaction
 
@@ -140,74 +167,43 @@ class Store:
     @contextmanager
     def _begin(self, begin: str) -> Iterator[Transaction]:
         try:
-            with self._engine.begin() as connection:
+            with self._pool.connect() as connection, connection.begin():
                 if self.dialect == "sqlite":
                     connection.exec_driver_sql(begin)
                 yield Transaction(connection)
-        except OperationalError as error:
-            raise StoreUnavailable(f"store {self.shown_url}: {_first_line(error)}") from error
         except SQLAlchemyError as error:
-            raise StoreError(f"store {self.shown_url}: {_first_line(error)}") from error
+            raise self._pool.translated(error) from error
+
+    @property
+    def losses(self) -> int:
+        """How often this process lost a connection in a transaction; what it asked for then may have been done."""
+        return Pool.losses
 
     @property
     def url_without_password(self) -> str:
         """What may travel; those who arrive bring the password."""
-        return self._engine.url.set(password=None).render_as_string() if self._engine.url.password else self.url
+        url = self._pool.engine.url
+        return url.set(password=None).render_as_string() if url.password else self.url
 
     @property
     def shown_url(self) -> str:
         """The URL without its password."""
-        return self._engine.url.render_as_string(hide_password=True)
+        return self._pool.shown_url
 
     def close(self) -> None:
-        self._engine.dispose()
-
-
-def _engine(url: str) -> sa.Engine:
-    try:
-        parsed = sa.make_url(url)
-        if parsed.drivername in ("postgresql", "postgres"):
-            parsed = parsed.set(drivername="postgresql+psycopg")
-        if parsed.get_backend_name() not in ("sqlite", "postgresql"):
-            raise StoreError(f"store {parsed.drivername}: a store is sqlite:///FILE or postgresql://HOST/NAME")
-        if parsed.get_backend_name() == "sqlite":
-            engine = sa.create_engine(parsed, connect_args={"timeout": _BUSY_MS / 1000})
-            sa.event.listen(engine, "connect", _prepare_sqlite)
-            return engine
-        return sa.create_engine(parsed, pool_pre_ping=True, pool_size=4, max_overflow=8)
-    except SQLAlchemyError as error:
-        raise StoreError(f"store: {_first_line(error)}; write sqlite:///FILE or postgresql://HOST/NAME") from error
-
-
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    # The driver's own BEGIN is lazy and deferred: a reader that wants to write later could fail at once on a lock.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=NORMAL")
-    cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.execute("PRAGMA cache_size=-8192")  # kB a connection, and every transform has one
-    cursor.close()
-
-
-def _first_line(error: Exception) -> str:
-    cause = getattr(error, "orig", None) or error
-    return str(cause).splitlines()[0] if str(cause) else type(cause).__name__
-
-
-def _is_conflict(error: StoreError) -> bool:
-    cause = error.__cause__
-    return isinstance(cause, DBAPIError) and getattr(cause.orig, "sqlstate", None) in _RETRYABLE
+        self._pool.close()
 
 
 def retry_conflicts(work: Callable[..., R], *arguments: Any, attempts: int = 5) -> R:
-    """Runs a whole transaction again when PostgreSQL chose it as the victim of a deadlock."""
-    for attempt in range(attempts):
+    """Runs whole transactions again when PostgreSQL gave one up, or the connection was lost in one.
+
+    A transaction whose connection is lost at its end may have been written: `work` must bear being run twice.
+    """
+    for attempt in itertools.count(1):
         try:
             return work(*arguments)
-        except StoreError as error:
-            if attempt == attempts - 1 or not _is_conflict(error):
+        except (StoreConflict, StoreLost) as error:
+            if attempt >= (attempts if isinstance(error, StoreConflict) else _LOST_ATTEMPTS):
                 raise
-            time.sleep(random.random() * 0.05 * 2**attempt)  # noqa: S311 - jitter, not a secret
+            time.sleep(random.random() * min(0.05 * 2**attempt, _LONGEST_PAUSE))  # noqa: S311 - jitter, not a secret
     raise AssertionError("unreachable")

@@ -3,7 +3,7 @@
 from tidegauge.domain import SECOND, Micros
 from tidegauge.storage import ledger
 from tidegauge.storage.ledger import Owner
-from tidegauge.storage.store import Transaction
+from tidegauge.storage.store import Row, Transaction
 
 SILENT_AFTER = 60 * SECOND
 """A submitter that has not been heard of for so long is gone; its pipeline may live on."""
@@ -17,7 +17,16 @@ def submit(tx: Transaction, job: str, runner: str, now: Micros) -> None:
 
 def left_behind(tx: Transaction, now: Micros) -> list[str]:
     """Streams whose submitters are gone."""
-    return [row["job"] for row in tx.rows("streams") if row["beat_at"] < now - SILENT_AFTER or ledger.gone(row)]
+    return [row["job"] for row in tx.rows("streams") if _silent(row, now)]
+
+
+def count_live(tx: Transaction, now: Micros) -> int:
+    """Streams whose submitters are there."""
+    return sum(not _silent(row, now) for row in tx.rows("streams"))
+
+
+def _silent(row: Row, now: Micros) -> bool:
+    return bool(row["beat_at"] < now - SILENT_AFTER) or ledger.gone(row)
 
 
 def beat(tx: Transaction, job: str, now: Micros) -> None:

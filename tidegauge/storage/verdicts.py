@@ -19,6 +19,8 @@ def commit_verdicts(tx: Transaction, verdicts: Sequence[Verdict], now: Micros, a
     first: dict[str, Verdict] = {}
     further: list[Verdict] = []
     released: set[str] = set()
+    if tx.dialect == "postgresql":
+        tx.rows_in("lock_samples", "ids", sorted({verdict.request_id for verdict in verdicts}))
     for verdict in sorted(verdicts, key=lambda v: v.request_id):
         if verdict.state is EvaluationState.PENDING:
             if verdict.request_id not in released:
@@ -52,7 +54,7 @@ def commit_verdicts(tx: Transaction, verdicts: Sequence[Verdict], now: Micros, a
     )
     won_ids = {verdict.request_id for verdict in final}
     kept = [*final, *(verdict for verdict in further if verdict.request_id in won_ids)]
-    tx.many("insert_verdict", [row for verdict in kept for row in _rows(verdict, now)])
+    tx.bulk("insert_verdict", [row for verdict in kept for row in _rows(verdict, now)])
     return [verdict.request_id for verdict in final]
 
 

@@ -1,0 +1,184 @@
+"""How the job grows: with task managers, with the log, and what Flink and Kafka cost beside a plain `run`.
+
+    python -m benchmarks.scale [judges] [overhead] [growth]
+
+Wants TIDEGAUGE_TEST_ENGINES (see `make engines`) and TIDEGAUGE_TEST_POSTGRESQL_URL. Every figure is a ratio of
+two measurements of this run:
+
+judges    verdicts a second, of a job that waits for its judge: two task managers against one
+overhead  CPU seconds, user and system, of Flink and its workers reading from Kafka, against `tidegauge run` on the same
+          log in a file, both on PostgreSQL; the broker's own are given beside it
+growth    seconds and resident memory of `tidegauge run`: a log of ten times the records against one
+
+Prints one JSON object.
+"""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.conftest import drop_schema, postgresql_url
+from tests.distributed.produce import Producer
+from tests.distributed.streaming import KEY, PROGRAM, Stream, counts, wait_for
+from tests.engines import engines, free_ports
+from tests.support.logs import line
+from tidegauge.engine.flink import Flink, Ports
+from tidegauge.engine.kafka import Kafka
+from tidegauge.testing.judge_server import JudgeServer
+
+JUDGED = 1_600
+CONCURRENCY = 8
+LATENCY = 0.2
+OVERHEAD_RECORDS = 400_000
+GROWTH_RECORDS = 100_000
+
+
+def records(path: Path, count: int) -> None:
+    """A log of a few intents, each record another answer."""
+    with path.open("wb") as file:
+        for n in range(count):
+            text = f"Refunds arrive within {n} days, says case {n * 7919}."
+            file.write(line(request_id=f"r-{n}", intent=f"intent.{n % 12}", response=text, latency_ms=n % 4000) + b"\n")
+
+
+@contextmanager
+def cluster(task_managers: int, folder: Path) -> Iterator[Flink]:
+    flink = Flink(engines("flink/lib"), task_managers, Ports.after(free_ports(len(Ports()))), folder / "flink")
+    flink.start()
+    try:
+        yield flink
+    finally:
+        flink.stop()
+
+
+@contextmanager
+def database() -> Iterator[str]:
+    url = postgresql_url()
+    try:
+        yield url
+    finally:
+        drop_schema(url)
+
+
+def judges(task_managers: int) -> float:
+    """Verdicts a second between a tenth and the whole of the samples."""
+    with tempfile.TemporaryDirectory() as name, database() as url, JudgeServer(latency=LATENCY) as server:
+        folder = Path(name)
+        records(folder / "log.jsonl", JUDGED)
+        with cluster(task_managers, folder) as flink:
+            config = {
+                "sources": [{"files": str(folder / "log.jsonl")}],
+                "sampling": {"rate": 1.0},
+                "judge": {"base_url": server.base_url, "model": "m", "concurrency": CONCURRENCY},
+                "stream": {"flink": flink.section | {"parallelism": task_managers}},
+            }
+            with Stream(folder / "stream", "flink", url, config) as stream:
+                stream.wait_until_done(1, 180, pending=True)
+                wait_for(lambda: counts(url)["judged"] >= JUDGED / 10, 300, "a tenth")
+                began, first = time.monotonic(), counts(url)["judged"]
+                wait_for(lambda: counts(url)["judged"] >= JUDGED * 0.95, 600, "the rest")
+                rate = (counts(url)["judged"] - first) / (time.monotonic() - began)
+                stream.stop()
+    return float(rate)
+
+
+def overhead() -> dict[str, float]:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        records(folder / "log.jsonl", OVERHEAD_RECORDS)
+        with database() as url:
+            plain, _, _ = run(url, folder / "log.jsonl")
+        broker = Kafka(engines("kafka/lib"), free_ports(2), folder / "kafka")
+        broker.start()
+        try:
+            producer = Producer(broker.bootstrap, "requests", partitions=3)
+            producer.send((folder / "log.jsonl").read_bytes().splitlines(keepends=True))
+            idle = cpu([broker.status()[0].pid])
+            with cluster(1, folder) as flink, database() as url:
+                section = {"flink": flink.section | {"parallelism": 2}}
+                config = {"sources": [{"kafka": broker.bootstrap, "topics": "requests"}], "stream": section, "job": {}}
+                with Stream(folder / "stream", "flink", url, config) as stream:
+                    parts = [part.pid for part in flink.status()]
+                    before = cpu(parts)
+                    stream.wait_until_done(OVERHEAD_RECORDS, 900)
+                    engine = cpu(parts) - before + cpu([stream.pid])
+                    stream.stop()
+            kafka = cpu([broker.status()[0].pid]) - idle
+        finally:
+            broker.stop()
+    return {"run_cpu_s": plain, "flink_cpu_s": engine, "kafka_cpu_s": kafka, "ratio": engine / plain}
+
+
+def cpu(pids: list[int | None]) -> float:
+    """CPU seconds of processes and of the children that they have now."""
+    total = 0.0
+    for pid in filter(None, pids):
+        process = psutil.Process(pid)
+        for one in (process, *process.children(recursive=True)):
+            times = one.cpu_times()
+            total += times.user + times.system
+    return total
+
+
+def run(url: str, log: Path) -> tuple[float, float, int]:
+    """CPU seconds, seconds and the most resident bytes of `tidegauge run`."""
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    command = [str(PROGRAM), "run", "--store", url, "--log", str(log)]
+    environment = {**os.environ, "TIDEGAUGE_SAMPLING_KEY": KEY}
+    process = subprocess.Popen(
+        command, cwd=log.parent, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
+    )
+    most = 0
+    while process.poll() is None:
+        try:
+            most = max(most, psutil.Process(process.pid).memory_info().rss)
+        except psutil.NoSuchProcess:
+            break
+        time.sleep(0.05)
+    if process.wait():
+        raise SystemExit("tidegauge run failed")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    return used, time.monotonic() - began, most
+
+
+def growth() -> dict[str, float]:
+    found = {}
+    with tempfile.TemporaryDirectory() as name:
+        for factor in (1, 10):
+            folder = Path(name) / str(factor)
+            folder.mkdir()
+            records(folder / "log.jsonl", GROWTH_RECORDS * factor)
+            _, seconds, most = run(f"sqlite:///{folder}/store.db", folder / "log.jsonl")
+            found |= {f"seconds_{factor}x": seconds, f"resident_mb_{factor}x": most / 1e6}
+    found["time_ratio"] = found["seconds_10x"] / found["seconds_1x"]
+    found["memory_ratio"] = found["resident_mb_10x"] / found["resident_mb_1x"]
+    return found
+
+
+def main() -> None:
+    os.environ["TIDEGAUGE_SAMPLING_KEY"] = KEY
+    wanted = sys.argv[1:] or ["judges", "overhead", "growth"]
+    found: dict[str, Any] = {}
+    if "judges" in wanted:
+        one, two = judges(1), judges(2)
+        found["judges"] = {"one_per_s": one, "two_per_s": two, "ratio": two / one, "ideal_one": CONCURRENCY / LATENCY}
+    if "overhead" in wanted:
+        found["overhead"] = overhead()
+    if "growth" in wanted:
+        found["growth"] = growth()
+    print(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main()

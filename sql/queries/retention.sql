@@ -1,0 +1,42 @@
+-- Samples whose texts nobody needs any more: not those that wait for a verdict or a label, nor the evidence of an
+-- incident that is open.
+
+-- name: samples_to_prune
+SELECT s.request_id, s.timestamp, s.payload FROM samples s
+WHERE s.pruned = 0 AND s.timestamp < :before AND s.state <> 'pending'
+    AND (s.timestamp, s.request_id) > (:time, :after)
+    AND NOT EXISTS (
+        SELECT 1 FROM review_queue q WHERE q.request_id = s.request_id AND q.state IN ('queued', 'leased'))
+    AND NOT EXISTS (
+        SELECT 1 FROM outcomes o
+        JOIN incident_keys k ON k.test_key = o.test_key
+        JOIN incidents i ON i.incident = k.incident
+        WHERE o.request_id = s.request_id AND i.state = 'open')
+ORDER BY s.timestamp, s.request_id LIMIT :most /*postgresql FOR UPDATE OF s SKIP LOCKED */
+
+-- name: prune_sample
+UPDATE samples SET payload = :payload, pruned = 1 WHERE request_id = :request_id
+
+-- name: prune_verdicts
+UPDATE verdicts SET reason = '', spans = '[]', raw = '' WHERE request_id IN :ids
+
+-- name: prune_shadow_verdicts
+UPDATE shadow_verdicts SET reason = '' WHERE judged_at < :before AND reason <> ''
+
+-- name: quarantine_to_prune
+SELECT q.generation, q.start, length(q.raw) AS bytes FROM quarantine q
+JOIN blocks b ON b.generation = q.generation AND b.start = (
+    SELECT max(c.start) FROM blocks c WHERE c.generation = q.generation AND c.start <= q.start)
+WHERE b.done_at < :before AND length(q.raw) > 0
+ORDER BY q.generation, q.start LIMIT :most
+
+-- name: prune_quarantine
+UPDATE quarantine SET raw = :raw, detail = '' WHERE generation = :generation AND start = :start
+
+-- Whoever moves the row on prunes; the others find that it was done today.
+
+-- name: claim_pruning
+INSERT INTO meta (name, value) VALUES ('pruned_at', CAST(:now AS TEXT))
+ON CONFLICT (name) DO UPDATE SET value = excluded.value
+    WHERE CAST(meta.value AS BIGINT) NOT BETWEEN :day_ago + 1 AND CAST(excluded.value AS BIGINT)
+RETURNING name

@@ -1,0 +1,141 @@
+"""Texts go after their time; what counts, and what somebody still needs, stays."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from pipelines import jobs
+from tests.support import replay
+from tests.support.ingest import Now
+from tests.support.replay import compose, config_of, run_job
+from tidegauge.cli import main
+from tidegauge.domain import DAY
+from tidegauge.service import retention
+from tidegauge.service.report import slo_rows
+from tidegauge.storage.status import status
+from tidegauge.storage.store import Store
+
+ALL = 2**62
+
+
+def filled(store: Store, folder: Path, requests: int = 800) -> list[bytes]:
+    lines = compose(requests)
+    replay.whole(folder, lines)
+    run_job(store.url, f"{folder}/*.jsonl")
+    return lines
+
+
+def figures(store: Store) -> Any:
+    """What must not change."""
+    with store.read() as tx:
+        return status(tx, Now().now()), slo_rows(tx, Now().now())
+
+
+def payloads(store: Store) -> dict[str, dict[str, Any]]:
+    with store.read() as tx:
+        return {row["request_id"]: json.loads(bytes(row["payload"])) for row in tx.rows("dump_samples")}
+
+
+def waiting(store: Store) -> set[str]:
+    with store.read() as tx:
+        return {row["request_id"] for row in tx.rows("open_cases", indicator="hallucination")}
+
+
+def test_texts_go_and_figures_stay(store: Store, tmp_path: Path) -> None:
+    filled(store, tmp_path)
+    before, queued = figures(store), waiting(store)
+    assert queued
+    expected = retention.preview(store, ALL)
+    found = retention.prune(store, ALL)
+    assert found == expected
+    assert found.quarantined
+    assert found.samples == len(payloads(store)) - len(queued)
+    assert figures(store) == before
+    for name, payload in payloads(store).items():
+        assert ("response" in payload and payload["response"] is not None) == (name in queued)
+    with store.read() as tx:
+        said = {row["request_id"] for row in tx.rows("dump_verdicts") if row["reason"]}
+    assert said <= queued
+    assert retention.prune(store, ALL) == retention.Pruned()
+
+
+def test_only_what_is_older(store: Store, tmp_path: Path) -> None:
+    filled(store, tmp_path)
+    with store.read() as tx:
+        times = sorted(row["timestamp"] for row in tx.rows("dump_samples"))
+    middle = times[len(times) // 2]
+    retention.prune(store, middle)
+    with store.read() as tx:
+        for row in tx.rows("dump_samples"):
+            kept = json.loads(bytes(row["payload"])).get("response") is not None
+            assert kept or row["timestamp"] < middle
+
+
+def test_a_pruned_request_that_comes_again_is_a_repeat(store: Store, tmp_path: Path) -> None:
+    lines = filled(store, tmp_path)
+    retention.prune(store, ALL)
+    with store.read() as tx:
+        before = status(tx, Now().now())
+    (tmp_path / "again.jsonl").write_bytes(b"\n".join(lines) + b"\n")
+    run_job(store.url, f"{tmp_path}/again.jsonl")
+    with store.read() as tx:
+        after = status(tx, Now().now())
+    assert after["sampled"] == before["sampled"]
+    assert after["repeats"] == 2 * before["repeats"] + before["sampled"]
+
+
+def test_the_evidence_of_an_open_incident_stays(store: Store, tmp_path: Path) -> None:
+    filled(store, tmp_path)
+    with store.write() as tx:
+        key = tx.rows("all_keys")[0]["test_key"]
+        tx._connection.exec_driver_sql(
+            "INSERT INTO incidents (incident, test_key, indicator, intent, deployment, opened_at, state, evidence)"
+            f" VALUES ('i', '{key}', 'hallucination', 'x', 'd', 0, 'open', '{{}}')"
+        )
+        tx._connection.exec_driver_sql(
+            f"INSERT INTO incident_keys (test_key, incident, joined_at) VALUES ('{key}', 'i', 0)"
+        )
+        of_key = tx._connection.exec_driver_sql(f"SELECT request_id FROM outcomes WHERE test_key = '{key}'")
+        needed = {row[0] for row in of_key}
+    retention.prune(store, ALL)
+    kept = {name for name, payload in payloads(store).items() if payload.get("response") is not None}
+    assert needed
+    assert kept == needed | waiting(store)
+
+
+def test_a_job_prunes_once_a_day(store: Store, tmp_path: Path) -> None:
+    filled(store, tmp_path)
+    config = config_of(store.url, 1 << 20)
+    config = msgspec.structs.replace(config, store=msgspec.structs.replace(config.store, retention_days=1))
+    clock = Now()
+    clock.time = max(row for row in _times(store)) + 3 * DAY
+    jobs.run(config, store, clock, logs=[f"{tmp_path}/*.jsonl"], progress=jobs.silent)
+    kept = {name for name, payload in payloads(store).items() if payload.get("response") is not None}
+    assert kept == waiting(store)
+    assert retention.daily(store, 1, clock) is None
+    clock.time += DAY
+    assert retention.daily(store, 1, clock) == retention.Pruned()
+    clock.time -= 10 * DAY  # a clock that was set back keeps nobody from it
+    assert retention.daily(store, 1, clock) is not None
+    assert retention.daily(store, None, clock) is None
+
+
+def _times(store: Store) -> list[int]:
+    with store.read() as tx:
+        return [row["timestamp"] for row in tx.rows("dump_samples")]
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = Store(f"sqlite:///{tmp_path}/store.db")
+    filled(store, tmp_path, 100)
+    store.close()
+    flags = ["--store", store.url, "--older-than", "1d", "--json"]
+    assert main(["store", "prune", *flags, "--dry-run"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["samples"] > 0
+    assert main(["store", "prune", *flags]) == 0
+    assert json.loads(capsys.readouterr().out) == told
+    assert main(["store", "prune", "--store", store.url]) == 2
