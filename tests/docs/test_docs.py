@@ -67,7 +67,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 PAGES = (
     *("attacks", "evaluators", "rubrics", "evaluate"),
     *("judge-health", "canary", "drill", "rollback", "on-call"),
-    *("objectives", "metrics", "attribution", "power", "surge"),
+    *("objectives", "metrics", "attribution", "power", "surge", "scale"),
 )
 
 
@@ -86,6 +86,12 @@ def test_the_configurations_shown_are_right(place: Path) -> None:
         (place / "shown.yaml").write_text(text)
         load(place / "shown.yaml", {})
         assert main(["--config", "shown.yaml", "check"]) == 0
+
+
+def test_the_sources_shown_are_right(place: Path) -> None:
+    (text,) = blocks(DOCS / "sources.md", "yaml")
+    (place / "shown.yaml").write_text(text)
+    assert len(load(place / "shown.yaml", {}).sources) == 4
 
 
 def test_the_rubric_shown_is_one() -> None:
