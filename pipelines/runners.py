@@ -22,6 +22,9 @@ _log = logging.getLogger("tidegauge")
 
 _CONNECT_SECONDS = 5.0
 _PRISM_SECONDS = 20.0
+_INSTALLED = os.path.join(".engine", "prism")
+"""Where `tidegauge engine install` puts it."""
+
 _OWN_WORKER = {"process": json.dumps({"command": os.path.join(os.path.dirname(sys.executable), "tidegauge-worker")})}
 """The worker of this installation, which must lie at the same place where the task managers are."""
 
@@ -52,12 +55,13 @@ def options(runner: str, section: StreamSection, further: Sequence[str] = ()) ->
 @contextmanager
 def _prism(section: PrismSection) -> Iterator[str]:
     """A Prism server on a free port. It ends with the context, and by itself when this process was killed."""
-    program = shutil.which(os.path.expanduser(section.location or "prism"))
+    places = [os.path.expanduser(section.location)] if section.location else ["prism", _INSTALLED]
+    program = next(filter(None, map(shutil.which, places)), None)
     if program is None:
-        place = section.location or "PATH"
+        place = section.location or f"PATH and none at {_INSTALLED}"
         raise UsageError(
-            f"prism: no such program at {place}; `tidegauge engine install prism --dir DIR` builds it, and "
-            "stream.prism.location in tidegauge.yaml names it"
+            f"prism: no such program at {place}; `tidegauge engine install prism` builds it, and "
+            "stream.prism.location in tidegauge.yaml names another place"
         )
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

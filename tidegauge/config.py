@@ -243,7 +243,7 @@ class TelemetrySection(Section, frozen=True, kw_only=True):
 
 class PrismSection(Section, frozen=True, kw_only=True):
     location: str | None = None
-    """The program `prism`; looked for on PATH by default."""
+    """The program `prism`; by default on PATH or where `tidegauge engine install` puts it."""
 
 
 class FlinkSection(Section, frozen=True, kw_only=True):

@@ -36,11 +36,11 @@ def test_a_killed_engine_turns_the_probe_red_until_the_next_submission(
             with contextlib.suppress(psutil.NoSuchProcess):
                 if "prism" in child.name():
                     child.kill()
-        wait_for(is_red, 60, "a red probe")
+        wait_for(is_red, 300, "a red probe")
         assert "failed and is not running" in seen[-1][1][0]
         with log.open("ab") as more:
             more.write(line(request_id="later") + b"\n")
-        wait_for(lambda: counts(url)["seen"] == 51, 60, "the line written meanwhile")
+        wait_for(lambda: counts(url)["seen"] == 51, 300, "the line written meanwhile")
         assert health(url, capsys) == (0, [])
         stream.stop()
     assert health(url, capsys) == (0, [])

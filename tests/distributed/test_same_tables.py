@@ -14,7 +14,9 @@ from tidegauge.engine.kafka import Kafka
 REQUESTS = int(os.environ.get("TIDEGAUGE_TEST_REQUESTS", "6000"))
 """`make distributed` asks for 200,000."""
 
-SECONDS = 120 + REQUESTS / 200
+SECONDS = 300 + REQUESTS / 200
+
+pytestmark = pytest.mark.timeout(900 + 2 * SECONDS)
 
 
 @pytest.fixture(scope="module")

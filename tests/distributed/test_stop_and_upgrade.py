@@ -12,7 +12,9 @@ from tests.storage.test_fixture import FIXTURE, REQUESTS
 from tests.support import replay
 from tests.support.replay import conserved, dump_of
 
-SECONDS = 120
+SECONDS = 300
+
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 import socket
 import zipfile
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -17,7 +18,8 @@ def _options(runner: str, section: StreamSection, further: Sequence[str] = ()) -
         return options
 
 
-def test_prism_that_is_not_there_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prism_that_is_not_there_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(UsageError, match=r"no such program at PATH.*tidegauge engine install prism"):
         _options("prism", StreamSection())

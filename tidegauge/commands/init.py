@@ -58,7 +58,7 @@ telemetry: {}
 
 stream: {}                             # for `tidegauge stream`; docs/engines.md
   # tick_seconds: 1
-  # prism: {location: .engine/prism}
+  # prism: {location: /opt/prism}      # by default on PATH or in .engine
   # flink: {job_endpoint: "jobserver:8099", rest: "http://jobmanager:8081", parallelism: 4, environment: process}
 
 rollback:

@@ -10,7 +10,7 @@ import httpx
 
 from tidegauge.engine.processes import Process, Up, class_path, java, listens, up, wait_until
 
-_READY_SECONDS = 90.0
+_READY_SECONDS = 180.0
 
 _OPENED = ["lang", "net", "io", "nio", "lang.reflect", "text", "time", "util", "util.concurrent"]
 _OPENED += ["util.concurrent.atomic", "util.concurrent.locks"]

@@ -9,7 +9,7 @@ from tidegauge.engine.processes import Process, Up, class_path, java, listens, u
 from tidegauge.errors import EngineError
 
 PORT = 29092
-_READY_SECONDS = 60.0
+_READY_SECONDS = 180.0
 
 _SETTINGS = {
     "process.roles": "broker,controller",
