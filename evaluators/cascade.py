@@ -14,7 +14,6 @@ import msgspec
 from evaluators.base import Artifact, AskingEvaluator, OfflineEvaluator, Outcome, missing, score_bin, silent
 from tidegauge.domain import (
     HALLUCINATION,
-    SHED,
     UNSCORED_BIN,
     Calibration,
     EvaluationState,
@@ -40,6 +39,7 @@ INJECTION = "injection"
 
 
 SURE = "sure"
+SHED = "shed"
 
 
 class Stop(NamedTuple):

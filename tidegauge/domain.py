@@ -22,9 +22,6 @@ DAY: Micros = 24 * HOUR
 TEST_BLOCK: Micros = 6 * HOUR
 """Width of the UTC-aligned blocks that evidence is summed in."""
 
-SHED = "shed"
-"""Why a sample has no judge's verdict that waited too long for one."""
-
 HALLUCINATION = "hallucination"
 """The one indicator so far."""
 
@@ -136,11 +133,10 @@ class Request(Value, frozen=True, kw_only=True):
 
 
 class Encoding(StrEnum):
-    """How a generation lies where it lies. Ranges count bytes of the log; for ARCHIVE, bytes of the compressed file;
-    for KAFKA, offsets of a partition."""
+    """How a generation lies where it lies. Ranges count bytes of the log, of the file as it is, or offsets."""
 
     PLAIN = "plain"
-    ARCHIVE = "archive"  # born compressed: one block, the whole file
+    ARCHIVE = "archive"  # born compressed, or Parquet: one block, the whole file
     ROTATED = "rotated"  # planned while plain, found again compressed
     KAFKA = "kafka"  # a partition of one topic, from its creation to its deletion
 
@@ -229,8 +225,7 @@ class Verdict(Value, frozen=True, kw_only=True):
     """Bin of the deciding raw score, 0..7, or UNSCORED_BIN."""
     reason: str = ""
     why: str = ""
-    """Why the deciding step was the last one: `sure`, `outside the band`, `last step`, `budget spent`, `shed`,
-    `injection`."""
+    """Why the deciding step was the last: `sure`, `outside the band`, `last step`, `budget spent`, `shed`, `injection`."""
     content: str = ""
     """Hash of what evaluators see of the request: the key of the verdict cache."""
     calibration: str = ""

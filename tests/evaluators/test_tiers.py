@@ -82,6 +82,14 @@ def test_a_spent_budget_keeps_the_cheaper_verdict_and_marks_it() -> None:
     assert (after_small.decisive.evaluator, after_small.bin, after_small.spent) == ("small", 2, True)
 
 
+def test_a_sample_that_is_spared_its_judge_says_so() -> None:
+    judge = Scripted("judge", outcome(0.7))
+    cascade = tiers(0.6, judge)
+    verdict = cascade.spare(REQUEST, cascade.begin(REQUEST)).verdict
+    assert verdict is not None
+    assert (verdict.decisive.evaluator, verdict.why, verdict.spent, judge.asked) == ("heuristic", "shed", True, 0)
+
+
 def test_what_was_answered_before_is_not_asked_again() -> None:
     judge = Scripted("judge", outcome(0.7))
     known = msgspec.structs.replace(

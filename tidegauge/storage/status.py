@@ -2,10 +2,12 @@
 
 from typing import Any
 
-from tidegauge.domain import DAY, SECOND, SHED, Micros
+from tidegauge.domain import DAY, SECOND, Micros
 from tidegauge.storage.store import Row, Transaction
 
 NANO = 1e9
+
+_SHED = "shed"  # why a verdict has no judge's score: the sample waited too long for one
 
 _REVIEW = ("queued", "leased", "labelled")
 _BLOCKS = ("planned", "done", "lost")
@@ -61,7 +63,7 @@ def _evaluation(tx: Transaction, now: Micros, sampled: int) -> dict[str, Any]:
     return {
         "coverage": unspent / sampled if sampled else None,
         "spent": sum(int(row["samples"]) for row in steps if row["spent"]),
-        "shed": sum(int(row["samples"]) for row in steps if row["why"] == SHED),
+        "shed": sum(int(row["samples"]) for row in steps if row["why"] == _SHED),
         "decided_by": {f"{row['evaluator']}: {row['why']}": int(row["samples"]) for row in steps},
         "cache": {"asked": scores, "hits": hits, "hit_rate": hits / scores if scores else None},
         "judges": asked,
