@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from pipelines import presence, runners
+from pipelines import runners
 from pipelines.start import Progress, placed, prepare, quiet, signals, to_stderr
 from tidegauge.alerts.act import act
 from tidegauge.config import Config
@@ -132,7 +132,7 @@ class _Supervisor:
         try:
             yield job
         finally:
-            presence.leave_all()
+            _leave_all()
             self._end([job])
 
     @contextmanager
@@ -235,6 +235,13 @@ class _Supervisor:
         except StoreError as error:
             _log.warning("%s", error)
             return True
+
+
+def _leave_all() -> None:
+    """Where workers lived in this process."""
+    with quiet():
+        from pipelines import presence
+    presence.leave_all()
 
 
 def _submit(settings: Any, options: Sequence[str]) -> Any:

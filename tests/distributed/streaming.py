@@ -104,6 +104,12 @@ class Stream:
         self.signal(signal.SIGTERM)
         return self.wait()
 
+    def end(self) -> None:
+        """As `stop`, or before it was so far that there was anything to stop."""
+        self.signal(signal.SIGTERM)
+        assert self._process is not None
+        assert self._process.wait(timeout=120) in (0, -signal.SIGTERM), self.log.read_text()
+
     def signal(self, number: int) -> None:
         assert self._process is not None
         self._process.send_signal(number)

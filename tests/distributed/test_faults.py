@@ -89,7 +89,7 @@ class World:
         self.stream.start()
 
     def cancel_and_submit_again(self) -> None:
-        self.stream.stop()
+        self.stream.end()
         self.stream.start()
 
     def add_a_partition(self) -> None:
@@ -101,7 +101,7 @@ class World:
         self.other.start()
         self.pause()
         self.pause()
-        self.random.choice([self.other.kill, self.other.stop])()
+        self.random.choice([self.other.kill, self.other.end])()
 
     def set_the_clock(self) -> None:
         jump(self.clock, self.random.choice([-3600.0, -30.0, 30.0, 3600.0, 0.0]))

@@ -30,9 +30,9 @@ def test_a_killed_engine_turns_the_probe_red_until_the_next_submission(
         return seen[-1][0] == 1
 
     with Stream(tmp_path / "stream", "prism", url, config) as stream:
-        stream.wait_until_done(50, 60)
+        stream.wait_until_done(50, 300)
         assert health(url, capsys) == (0, [])
-        for child in psutil.Process(stream._process.pid).children(recursive=True):
+        for child in psutil.Process(stream.pid).children(recursive=True):
             with contextlib.suppress(psutil.NoSuchProcess):
                 if "prism" in child.name():
                     child.kill()
