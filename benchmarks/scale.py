@@ -1,6 +1,6 @@
 """How the job grows: with task managers, with the log, and what Flink and Kafka cost beside a plain `run`.
 
-    python -m benchmarks.scale [judges] [overhead] [growth]
+    python -m benchmarks.scale [judges] [overhead] [growth] [idle]
 
 Wants TIDEGAUGE_TEST_ENGINES (see `make engines`) and TIDEGAUGE_TEST_POSTGRESQL_URL. Every figure is a ratio of
 two measurements of this run:
@@ -8,6 +8,7 @@ two measurements of this run:
 judges    verdicts a second, of a job that waits for its judge: two task managers against one
 overhead  CPU seconds, user and system, of Flink and its workers reading from Kafka, against `tidegauge run` on the same
           log in a file, both on PostgreSQL; the broker's own are given beside it
+idle      CPU seconds a second of all processes of a stream to which nothing comes: its own and the engine's
 growth    seconds and resident memory of `tidegauge run`: a log of ten times the records against one
 
 Prints one JSON object.
@@ -41,6 +42,7 @@ CONCURRENCY = 8
 LATENCY = 0.2
 OVERHEAD_RECORDS = 400_000
 GROWTH_RECORDS = 100_000
+IDLE_SECONDS = 60
 
 
 def records(path: Path, count: int) -> None:
@@ -119,6 +121,31 @@ def overhead() -> dict[str, float]:
     return {"run_cpu_s": plain, "flink_cpu_s": engine, "kafka_cpu_s": kafka, "ratio": engine / plain}
 
 
+def idle() -> dict[str, float]:
+    with tempfile.TemporaryDirectory() as name, cluster(1, Path(name)) as flink, database() as url:
+        prism = {"location": str(engines("prism") / "prism")}
+        engine = [part.pid for part in flink.status()]
+        return {
+            "prism": _idle(Path(name) / "prism", "prism", f"sqlite:///{name}/store.db", {"prism": prism}, []),
+            "flink": _idle(Path(name) / "flink", "flink", url, {"flink": flink.section}, engine),
+        }
+
+
+def _idle(folder: Path, runner: str, url: str, section: dict[str, Any], engine: list[int | None]) -> float:
+    folder.mkdir()
+    records(folder / "log.jsonl", 1_000)
+    config = {"sources": [{"files": str(folder / "log.jsonl")}], "stream": section}
+    with Stream(folder / "stream", runner, url, config) as stream:
+        stream.wait_until_done(1_000, 300)
+        time.sleep(10)
+        pids = [*engine, stream.pid]
+        before, began = cpu(pids), time.monotonic()
+        time.sleep(IDLE_SECONDS)
+        share = (cpu(pids) - before) / (time.monotonic() - began)
+        stream.stop()
+    return share
+
+
 def cpu(pids: list[int | None]) -> float:
     """CPU seconds of processes and of the children that they have now."""
     total = 0.0
@@ -168,7 +195,7 @@ def growth() -> dict[str, float]:
 
 def main() -> None:
     os.environ["TIDEGAUGE_SAMPLING_KEY"] = KEY
-    wanted = sys.argv[1:] or ["judges", "overhead", "growth"]
+    wanted = sys.argv[1:] or ["judges", "overhead", "growth", "idle"]
     found: dict[str, Any] = {}
     if "judges" in wanted:
         one, two = judges(1), judges(2)
@@ -177,6 +204,8 @@ def main() -> None:
         found["overhead"] = overhead()
     if "growth" in wanted:
         found["growth"] = growth()
+    if "idle" in wanted:
+        found["idle"] = idle()
     print(json.dumps(found, indent=1))
 
 

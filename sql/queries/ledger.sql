@@ -9,6 +9,9 @@ ON CONFLICT (owner) DO UPDATE SET heartbeat_at = excluded.heartbeat_at
 -- name: leave
 DELETE FROM owners WHERE owner = :owner
 
+-- name: forget_owners
+DELETE FROM owners WHERE heartbeat_at < :before
+
 -- name: owners
 SELECT owner, job, host, pid, pid_started, heartbeat_at, in_flight, at_once FROM owners
 

@@ -1,7 +1,8 @@
 """Streams: asked to stop, ended, or left behind by whoever submitted them."""
 
-from tidegauge.domain import SECOND
-from tidegauge.storage import streams
+from tidegauge.domain import DAY, SECOND
+from tidegauge.storage import ledger, streams
+from tidegauge.storage.ledger import Owner
 from tidegauge.storage.store import Store
 
 NOW = 1_800_000_000 * SECOND
@@ -36,3 +37,11 @@ def test_two_streams_whose_submitters_live_share_the_work(store: Store) -> None:
         assert not streams.stops(tx, "one", LATER)
         assert not streams.stops(tx, "two", LATER)
         assert streams.left_behind(tx, LATER) == []
+
+
+def test_a_new_stream_forgets_workers_that_were_silent_for_a_day(store: Store) -> None:
+    with store.write() as tx:
+        for name, at in (("long gone", NOW - 2 * DAY), ("of today", NOW)):
+            ledger.beat(tx, Owner(name, "elsewhere", 1, 0.0), at)
+        streams.submit(tx, "one", "prism", NOW)
+        assert [row["owner"] for row in tx.rows("owners")] == ["of today"]

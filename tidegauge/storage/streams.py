@@ -1,6 +1,6 @@
 """Streams: which were submitted, and whether one is asked to stop."""
 
-from tidegauge.domain import SECOND, Micros
+from tidegauge.domain import DAY, SECOND, Micros
 from tidegauge.storage import ledger
 from tidegauge.storage.ledger import Owner
 from tidegauge.storage.store import Row, Transaction
@@ -10,7 +10,8 @@ SILENT_AFTER = 60 * SECOND
 
 
 def submit(tx: Transaction, job: str, runner: str, now: Micros) -> None:
-    """Its submitter is this process."""
+    """Its submitter is this process. Workers that have been silent for a day are forgotten."""
+    tx.run("forget_owners", before=now - DAY)
     here = Owner.this_process(now)
     tx.run("submit_stream", job=job, runner=runner, now=now, host=here.host, pid=here.pid, pid_started=here.pid_started)
 
