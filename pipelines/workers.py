@@ -29,7 +29,7 @@ from tidegauge.errors import TidegaugeError, UsageError
 from tidegauge.storage.status import status
 from tidegauge.storage.store import Store, retry_conflicts
 
-_BLOCK_BYTES = 16 << 20
+_BLOCK_BYTES = 8 << 20
 """Blocks at most, so that each worker gets several even of a short log."""
 
 _RESCUES = 3
