@@ -56,10 +56,10 @@ class Pool:
             return made
 
     def close(self) -> None:
-        """Ends the connections once nobody uses them any more."""
+        """Ends the connections once nobody uses them any more; also those of a store that was used after its end."""
         with _lock:
             self._users -= 1
-            if self._users:
+            if self._users > 0:
                 return
             for key in [key for key, pool in _shared.items() if pool is self]:
                 del _shared[key]
