@@ -1,4 +1,4 @@
-"""Real engines for the whole session: a Kafka broker, a Flink cluster of two task managers, PostgreSQL."""
+"""Real engines for all tests here: a Kafka broker, a Flink cluster of two task managers, PostgreSQL."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +27,7 @@ def prism() -> dict[str, str]:
     return {"location": str(engines("prism") / "prism")}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
     directory = engines("kafka/lib")
     broker = Kafka(directory, free_ports(2), tmp_path_factory.mktemp("kafka"))
@@ -36,7 +36,7 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
     broker.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def flink(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flink]:
     directory = engines("flink/lib")
     cluster = Flink(directory, 2, Ports.after(free_ports(len(Ports()))), tmp_path_factory.mktemp("flink"))
