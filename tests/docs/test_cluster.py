@@ -28,7 +28,7 @@ pytestmark = pytest.mark.timeout(1800)
 
 def commands() -> list[str]:
     section = README.read_text().split("## From one machine to a cluster")[1].split("\n## ")[0]
-    found = re.search(r"```sh\n(.*?)```", section, re.DOTALL)
+    found = re.search(r"```bash\n(.*?)```", section, re.DOTALL)
     assert found
     return [row.split(" # ")[0].strip() for row in found[1].splitlines()]
 
