@@ -15,6 +15,7 @@ from contextlib import contextmanager
 
 import httpx
 
+from pipelines import leash
 from tidegauge.config import FlinkSection, PrismSection, StreamSection
 from tidegauge.errors import UsageError
 
@@ -54,7 +55,7 @@ def options(runner: str, section: StreamSection, further: Sequence[str] = ()) ->
 
 @contextmanager
 def _prism(section: PrismSection) -> Iterator[str]:
-    """A Prism server on a free port. It ends with the context, and by itself when this process was killed."""
+    """A Prism server on a free port. It ends with the context, also when this process is killed."""
     places = [os.path.expanduser(section.location)] if section.location else ["prism", _INSTALLED]
     program = next(filter(None, map(shutil.which, places)), None)
     if program is None:
@@ -66,20 +67,11 @@ def _prism(section: PrismSection) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    flags = [
-        f"-job_port={port}",
-        "-serve_http=false",
-        "-idle_shutdown_timeout=20s",
-        "-log_level=error",
-        "-log_kind=text",
-    ]
-    server = subprocess.Popen([program, *flags], stdin=subprocess.DEVNULL, start_new_session=True)  # noqa: S603
-    try:
+    flags = [f"-job_port={port}", "-serve_http=false", "-log_level=error", "-log_kind=text"]
+    command = [sys.executable, "-I", leash.__file__, os.path.abspath(program), *flags]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True) as server:  # noqa: S603
         _wait_for(port, server)
         yield f"localhost:{port}"
-    finally:
-        server.terminate()
-        server.wait()
 
 
 def _wait_for(port: int, server: "subprocess.Popen[bytes]") -> None:
@@ -90,7 +82,7 @@ def _wait_for(port: int, server: "subprocess.Popen[bytes]") -> None:
             return
         except OSError:
             time.sleep(0.05)
-    raise UsageError(f"prism: {server.args[0]!r} does not take connections")  # type: ignore[index]
+    raise UsageError("prism: it does not take connections; what it said is above")
 
 
 def _portable(endpoint: str) -> list[str]:

@@ -5,9 +5,11 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import psutil
 import pytest
 
 from pipelines import runners
+from tests.distributed.streaming import Stream, wait_for
 from tests.engines import engines
 from tidegauge.config import FlinkSection, PrismSection, StreamSection
 from tidegauge.errors import UsageError
@@ -79,3 +81,16 @@ def test_other_runners_are_beams_own() -> None:
         "--streaming",
         "--a=b",
     ]
+
+
+def test_prism_ends_with_a_stream_that_is_killed(tmp_path: Path) -> None:
+    section = {"prism": {"location": str(engines("prism") / "prism")}}
+    (tmp_path / "log.jsonl").write_bytes(b"")
+    config = {"sources": [{"files": f"{tmp_path}/log.jsonl"}], "stream": section}
+    with Stream(tmp_path / "stream", "prism", f"sqlite:///{tmp_path}/store.db", config) as stream:
+        wait_for(lambda: "running: " in stream.log.read_text() or not stream.alive(), 120, "submission")
+        everybody = psutil.Process(stream.pid).children(recursive=True)
+        assert "prism" in {process.name() for process in everybody}
+        stream.kill()
+    _, left = psutil.wait_procs(everybody, timeout=15)
+    assert not left
