@@ -197,3 +197,49 @@ def test_any_text_is_a_configuration_or_an_error_of_one_line(tmp_path: Path, tex
     except ConfigError as error:
         said = str(error)
     assert len(said.splitlines()) == 1
+
+
+def test_a_kafka_source_is_read_whole(tmp_path: Path) -> None:
+    text = """
+sources:
+  - kafka: broker-1:9092,[::1]:9092
+    topics: [requests, ^more-.*]
+    start: latest
+    headers: {tenant: x-tenant}
+    config: {security.protocol: SASL_SSL, socket.timeout.ms: 5000, enable.ssl.certificate.verification: false}
+    config_env: {sasl.password: KAFKA_PASSWORD}
+  - {kafka: broker-3, topics: requests, group: another}
+"""
+    one, two = load(write(tmp_path, text), {}).sources
+    assert one.topic_names == ("requests", "^more-.*")
+    assert list(one.config.values()) == ["SASL_SSL", 5000, False]
+    assert (one.group, one.start, one.files) == ("tidegauge", "latest", None)
+    assert (two.group, two.topic_names) == ("another", ("requests",))
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("{kafka: b, topics: t, files: x}", "sources.0: `files` and `kafka` are two sources"),
+        ("{files: x, topics: t}", "sources.0: topics, group, start, record_bytes, headers and config belong to"),
+        ("{kafka: b}", "sources.0.topics: expected a topic"),
+        ("{kafka: 'b 1', topics: t}", "sources.0.kafka: expected brokers such as"),
+        ("{kafka: b, topics: 'a b'}", "sources.0.topics: a topic is letters"),
+        ("{kafka: b, topics: '^('}", "sources.0.topics: not a pattern"),
+        ("{kafka: b, topics: t, start: first}", "sources.0.start: expected one of earliest, latest"),
+        ("{kafka: b, topics: t, config: {group.id: x}}", "sources.0.config.group.id: is not for you to set"),
+        ("{kafka: b, topics: t, config_env: {sasl.password: '1 2'}}", "expected the name of an environment variable"),
+        ("{kafka: b, topics: t}, {kafka: c, topics: u}", "sources.1.group: 'tidegauge' is another source's"),
+    ],
+)
+def test_a_kafka_source_that_cannot_be_is_refused(tmp_path: Path, source: str, message: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load(write(tmp_path, f"sources: [{source}]"), {})
+    assert message in str(raised.value)
+
+
+@pytest.mark.parametrize("key", ["sasl.password", "ssl.key.password", "ssl.key.pem", "sasl.oauthbearer.client.secret"])
+def test_a_kafka_secret_in_the_file_is_refused_and_not_repeated(tmp_path: Path, key: str) -> None:
+    with pytest.raises(ConfigError, match="under config_env") as raised:
+        load(write(tmp_path, f"sources: [{{kafka: b, topics: t, config: {{{key}: hunter2}}}}]"), {})
+    assert "hunter2" not in str(raised.value)
