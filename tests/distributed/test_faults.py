@@ -178,7 +178,7 @@ def test_the_tables_are_the_same_whatever_happens(world: World, tmp_path: Path) 
         began = time.monotonic()
         stream.wait_until_done(len(log), 300, restart=True)
         print(f"all done {time.monotonic() - began:.1f} s after the last record")
-        stream.stop()
+        stream.end()
     assert digest(world.server.url) == digest(wanted)
     assert not [p for p in psutil.Process().children(recursive=True) if p.name() == "prism"]
 
