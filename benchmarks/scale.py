@@ -126,8 +126,8 @@ def idle() -> dict[str, float]:
         prism = {"location": str(engines("prism") / "prism")}
         engine = [part.pid for part in flink.status()]
         return {
-            "prism": _idle(Path(name) / "prism", "prism", f"sqlite:///{name}/store.db", {"prism": prism}, []),
-            "flink": _idle(Path(name) / "flink", "flink", url, {"flink": flink.section}, engine),
+            "prism": _idle(Path(name) / "on-prism", "prism", f"sqlite:///{name}/store.db", {"prism": prism}, []),
+            "flink": _idle(Path(name) / "on-flink", "flink", url, {"flink": flink.section}, engine),
         }
 
 
