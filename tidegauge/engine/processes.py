@@ -106,6 +106,7 @@ def wait_until(ready: Callable[[], bool], process: Process, seconds: float) -> N
     deadline = time.monotonic() + seconds
     while not ready():
         if process.process() is None:
+            process.stop()
             raise EngineError(f"{process.name} ended at once: {process.last_words()}; see {process.log}")
         if time.monotonic() > deadline:
             raise EngineError(f"{process.name} is not ready after {seconds:.0f} s; see {process.log}")
