@@ -11,11 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pipelines.start import Progress, placed, prepare, quiet, signals, silent, to_stderr, to_stderr_as_json
+from pipelines.start import (
+    Progress,
+    chosen_sources,
+    placed,
+    prepare,
+    quiet,
+    signals,
+    silent,
+    to_stderr,
+    to_stderr_as_json,
+)
 from tidegauge.config import Config
 from tidegauge.config_sources import SourceSection
 from tidegauge.domain import SECOND, Clock, Micros
-from tidegauge.errors import StoreError, StoreUnavailable, UsageError
+from tidegauge.errors import StoreError, StoreUnavailable
 from tidegauge.service import retention
 from tidegauge.storage import ledger
 from tidegauge.storage.ledger import Owner
@@ -59,9 +69,7 @@ def run(
     the bundle in work finish. Several runs on one store share the work; of `share` that were started together none
     takes more than its part at once. Raises TidegaugeError.
     """
-    sources = tuple(SourceSection(files=log) for log in logs) if logs else config.sources
-    if not sources:
-        raise UsageError("no sources: name them in tidegauge.yaml under `sources`, or give --log GLOB")
+    sources = chosen_sources(config, logs)
     job = _Job(config, store, clock, sources, final, progress, share)
     with job.at_work():
         ticks = job.look()

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -15,7 +15,9 @@ import msgspec
 from evaluators.build import build_cascade, build_further
 from pipelines import sampling
 from tidegauge.config import Config
+from tidegauge.config_sources import SourceSection
 from tidegauge.domain import Clock, Micros
+from tidegauge.errors import UsageError
 from tidegauge.service import artifacts, objectives
 from tidegauge.storage.migrations import migrate
 from tidegauge.storage.store import Store, retry_conflicts
@@ -62,6 +64,14 @@ def prepare(config: Config, store: Store, clock: Clock, progress: Progress) -> N
         progress("objective", changed=line)
     if config.judge.base_url is None:
         progress("judge", state="not configured: heuristics alone decide")
+
+
+def chosen_sources(config: Config, logs: Sequence[str] | None) -> tuple[SourceSection, ...]:
+    """The configured sources, or these logs instead. Raises UsageError where there are none."""
+    sources = tuple(SourceSection(files=log) for log in logs) if logs else config.sources
+    if not sources:
+        raise UsageError("no sources: name them in tidegauge.yaml under `sources`, or give --log GLOB")
+    return sources
 
 
 def placed(config: Config, url: str) -> Config:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from pipelines import runners
-from pipelines.start import Progress, placed, prepare, quiet, signals, to_stderr
+from pipelines.start import Progress, chosen_sources, placed, prepare, quiet, signals, to_stderr
 from tidegauge.alerts.act import act
 from tidegauge.config import Config
 from tidegauge.config_sources import SourceSection
@@ -61,9 +61,7 @@ def stream(
 
     `options` go to Beam as they are. Must be called in the main thread. Raises TidegaugeError.
     """
-    sources = tuple(SourceSection(files=log) for log in logs) if logs else config.sources
-    if not sources:
-        raise UsageError("no sources: name them in tidegauge.yaml under `sources`, or give --log GLOB")
+    sources = chosen_sources(config, logs)
     prepare(config, store, clock, progress)
     supervisor = _Supervisor(config, store, clock, runner, progress)
     with signals(supervisor.stop):

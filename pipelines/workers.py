@@ -21,11 +21,11 @@ from pipelines import forking, jobs
 from pipelines.jobs import Summary
 from pipelines.sources.build import Sources
 from pipelines.sources.source import Planning
-from pipelines.start import Progress, placed, prepare, signals, to_stderr
+from pipelines.start import Progress, chosen_sources, placed, prepare, signals, to_stderr
 from tidegauge.config import Config, JobSection
 from tidegauge.config_sources import SourceSection
 from tidegauge.domain import Clock
-from tidegauge.errors import TidegaugeError, UsageError
+from tidegauge.errors import TidegaugeError
 from tidegauge.storage.status import status
 from tidegauge.storage.store import Store, retry_conflicts
 
@@ -72,9 +72,7 @@ def run(
     SIGTERM and SIGINT let every worker finish its bundle. Raises TidegaugeError with the exit code of a worker that
     failed. A worker that was killed is no failure: its work is done by the others.
     """
-    sources = tuple(SourceSection(files=log) for log in logs) if logs else config.sources
-    if not sources:
-        raise UsageError("no sources: name them in tidegauge.yaml under `sources`, or give --log GLOB")
+    sources = chosen_sources(config, logs)
     prepare(config, store, clock, progress)
     config = msgspec.structs.replace(placed(config, store.url), job=_small_blocks(config))
     given = tuple(logs) if logs else None

@@ -1,6 +1,7 @@
 """How the work flows, as Prometheus metrics. Labels are stages, sources and runners: as many as are configured."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from itertools import accumulate
 from typing import Any
 
@@ -94,14 +95,7 @@ def _ticks(found: Mapping[str, Any]) -> Iterator[Metric]:
         yield family
     yield _gauge("tidegauge_stream_workers", "Live workers of streams", "runner", workers)
     failed = [stream["runner"] for stream in found["streams"] if stream["failed"]]
-    yield _gauge("tidegauge_streams_failed", "Streams that wait to be submitted again", "runner", _count(failed))
-
-
-def _count(names: Iterable[str]) -> dict[str, float]:
-    found: dict[str, float] = {}
-    for name in names:
-        found[name] = found.get(name, 0) + 1
-    return found
+    yield _gauge("tidegauge_streams_failed", "Streams that wait to be submitted again", "runner", Counter(failed))
 
 
 def _histogram(kind: str, timing: Timing) -> Metric:
