@@ -10,10 +10,9 @@ from typing import BinaryIO
 
 import msgspec
 
-from pipelines.sources import files
+from pipelines.sources import files, losses
 from pipelines.sources.archives import is_archive, is_compressed
 from tidegauge.domain import HOUR, Clock, Encoding, Micros
-from tidegauge.service import tickets
 from tidegauge.storage import ledger
 from tidegauge.storage.ledger import Generation, Identity
 from tidegauge.storage.store import Store, Transaction
@@ -148,14 +147,8 @@ def retire(tx: Transaction, generation: Generation, why: str, now: Micros) -> No
     """Ends a generation; a ticket for what of it was planned and is lost."""
     lost = ledger.retire(tx, generation.generation, why, now)
     if lost:
-        tickets.open_ticket(
-            tx,
-            kind="source_lost",
-            subject={"source": generation.source, "path": generation.path, "generation": generation.generation},
-            owner="platform",
-            evidence={"blocks": len(lost), "bytes": sum(row["stop"] - row["start"] for row in lost)},
-            now=now,
-        )
+        size = sum(row["stop"] - row["start"] for row in lost)
+        losses.tell(tx, generation, {"blocks": len(lost), "bytes": size}, now)
 
 
 def _is_at(generation: Generation, path: str, encoding: str) -> bool:

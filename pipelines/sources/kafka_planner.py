@@ -3,11 +3,10 @@
 import uuid
 from collections.abc import Sequence
 
-from pipelines.sources import kafka_ranges
+from pipelines.sources import kafka_ranges, losses
 from pipelines.sources.kafka_client import Sight
 from pipelines.sources.kafka_ranges import Begin, Extend, Ledger, Lose, Note, Retire, Step
 from tidegauge.domain import Clock, Encoding, Micros
-from tidegauge.service import tickets
 from tidegauge.storage import ledger
 from tidegauge.storage.ledger import Generation, Identity
 from tidegauge.storage.store import Store, Transaction, retry_conflicts
@@ -91,17 +90,6 @@ def _tell(tx: Transaction, generation: Generation, lost: Sequence[tuple[int, int
     """A ticket for what is lost: somebody's retention is too short, or our workers are too few."""
     if not lost:
         return
-    tickets.open_ticket(
-        tx,
-        kind="source_lost",
-        subject={"source": generation.source, "path": generation.path, "generation": generation.generation},
-        owner="platform",
-        evidence={
-            "blocks": len(lost),
-            "offsets": sum(stop - start for start, stop in lost),
-            "from": lost[0][0],
-            "to": lost[-1][1],
-            "why": reason,
-        },
-        now=now,
-    )
+    offsets = sum(stop - start for start, stop in lost)
+    evidence = {"blocks": len(lost), "offsets": offsets, "from": lost[0][0], "to": lost[-1][1], "why": reason}
+    losses.tell(tx, generation, evidence, now)
