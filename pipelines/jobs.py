@@ -178,7 +178,7 @@ class _Job:
     def at_work(self) -> Iterator[None]:
         """Beats while the job lives, turns signals into a stop after the bundle in work, and leaves in the end."""
         ended = threading.Event()
-        self._beat()
+        retry_conflicts(self._beat)
         heart = threading.Thread(target=self._keep_beating, args=(ended,), daemon=True, name="heartbeat")
         heart.start()
         try:
@@ -187,11 +187,11 @@ class _Job:
         finally:
             ended.set()
             heart.join()
-            self._measures().flush(self.store, self.owner.name)
             self._leave()
 
     def _leave(self) -> None:
         try:
+            retry_conflicts(self._measures().flush, self.store, self.owner.name)
             retry_conflicts(self._give_all_back)
         except StoreUnavailable as error:  # the heartbeat ends anyway
             _log.warning("%s", error)

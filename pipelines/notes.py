@@ -20,7 +20,7 @@ _log = logging.getLogger("tidegauge")
 
 
 class Notes:
-    """A planner's notes. They never keep it from its work: what cannot be written is only logged."""
+    """A planner's notes. They never keep it from its work: what cannot be looked up or written is only logged."""
 
     def __init__(self, settings: Settings, store: Store, sources: Sources, measures: Measures) -> None:
         self._settings = settings
@@ -33,9 +33,9 @@ class Notes:
         """One tick: its seconds, and the sources that could not be looked at, with the reason."""
         self._measures.observe("tick", took)
         every = self._settings.config.stream.tick_seconds if self._settings.stream else 0.0
-        gaps = self._gaps(failed)
-        now = self._settings.clock.now()
         try:
+            gaps = self._gaps(failed)
+            now = self._settings.clock.now()
             with self._store.write() as tx:
                 flow.note_tick(tx, Look(self._settings.stream, every, took, failed), now)
                 for source, found in gaps.items():

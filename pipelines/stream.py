@@ -66,8 +66,12 @@ def stream(
     supervisor = _Supervisor(config, store, clock, runner, progress)
     with signals(supervisor.stop):
         submitted = supervisor.keep_running(_settings(config, store, clock, sources), options)
+    return Summary(submitted, supervisor.drained, retry_conflicts(_status, store, clock))
+
+
+def _status(store: Store, clock: Clock) -> dict[str, Any]:
     with store.read() as tx:
-        return Summary(submitted, supervisor.drained, status(tx, clock.now()))
+        return status(tx, clock.now())
 
 
 def _settings(config: Config, store: Store, clock: Clock, sources: tuple[SourceSection, ...]) -> Any:

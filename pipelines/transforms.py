@@ -271,18 +271,18 @@ class CommitVerdicts(StoreDoFn):
         with self.store.write() as tx:
             gold_runs.keep_identities(tx, waiting, now)
             gold_runs.keep_answers(tx, drawn, now)
-            self._read_policies(tx, samples, now)
-            keys = route.commit_verdicts(tx, samples, self.policies, self.routing, now).test_keys
+            policies = self._policies_of(tx, samples, now)
+            keys = route.commit_verdicts(tx, samples, policies, self.routing, now).test_keys
             judging.cache_scores(tx, samples, now)
-            return keys
+        self.policies = policies  # only now: what a lost transaction wrote is not there
+        return keys
 
-    def _read_policies(self, tx: Transaction, waiting: list[Verdict], now: Micros) -> None:
+    def _policies_of(self, tx: Transaction, waiting: list[Verdict], now: Micros) -> dict[str, Policy]:
         """One snapshot per intent and bundle, read before the bundle's first verdict of that intent is written."""
         ids = sorted(verdict.request_id for verdict in waiting)
         intents = {row["intent"] for row in tx.rows_in("samples_to_freeze", "ids", ids)}
         missing = sorted(intents - self.policies.keys())
-        if missing:
-            self.policies |= policy.refresh(tx, [self.settings.config.objective(name) for name in missing], now)
+        return self.policies | policy.refresh(tx, [self.settings.config.objective(name) for name in missing], now)
 
 
 class Act(StoreDoFn):

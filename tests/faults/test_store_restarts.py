@@ -90,11 +90,10 @@ def test_a_server_that_crashes_ten_times_costs_ten_retries(server: Server, tmp_p
     check_crashes(server, tmp_path, 20_000, 10, 300)
 
 
-@pytest.mark.parametrize("arrives", [True, False], ids=["answer lost", "never arrived"])
-def test_a_commit_whose_answer_is_lost_is_written_once(server: Server, tmp_path: Path, arrives: bool) -> None:
+def check_lost_commits(server: Server, tmp_path: Path, every: int, arrives: bool) -> None:
     lines = compose(700)
     wanted = expected(tmp_path, lines)
-    proxy = Proxy(server.port, 9, arrives=arrives)
+    proxy = Proxy(server.port, every, arrives=arrives)
     try:
         run_job(f"postgresql://postgres@127.0.0.1:{proxy.port}/postgres", f"{tmp_path}/*.jsonl", BLOCK)
     finally:
@@ -102,6 +101,18 @@ def test_a_commit_whose_answer_is_lost_is_written_once(server: Server, tmp_path:
     assert proxy.lost >= 3
     assert replay.digest(dump_of(server.url)) == wanted
     assert conserved(server.url, lines)["pending"] == 0
+
+
+@pytest.mark.parametrize(("every", "arrives"), [(3, True), (5, False)], ids=["answer lost", "never arrived"])
+def test_a_commit_that_is_lost_is_written_once(server: Server, tmp_path: Path, every: int, arrives: bool) -> None:
+    check_lost_commits(server, tmp_path, every, arrives)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("arrives", [True, False], ids=["answer lost", "never arrived"])
+@pytest.mark.parametrize("every", range(3, 14))
+def test_it_does_not_matter_which_are_lost(server: Server, tmp_path: Path, every: int, arrives: bool) -> None:
+    check_lost_commits(server, tmp_path, every, arrives)
 
 
 def test_a_backend_that_is_terminated_costs_its_transaction(server: Server) -> None:

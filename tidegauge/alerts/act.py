@@ -15,16 +15,20 @@ from tidegauge.storage.store import Store, retry_conflicts
 
 def act(store: Store, config: Config, clock: Clock) -> None:
     """Decides every test whose evidence is ahead of its decision, then makes one attempt per due delivery."""
-    with store.read() as tx:
-        behind = decisions.behind(tx, clock.now())
-    for key in behind:
+    for key in retry_conflicts(_behind, store, clock.now()):
         retry_conflicts(_decide, store, key, config, clock.now())
     retry_conflicts(_check, store, config, clock.now())
-    burning.check(store, burning.Objectives(config.slo, config.counted, config.as_objective), clock.now())
+    wanted = burning.Objectives(config.slo, config.counted, config.as_objective)
+    retry_conflicts(burning.check, store, wanted, clock.now())
     try:
         deliver(store, config, clock)
     finally:  # also of what could not be sent somebody has to hear
         notify(store, config, clock)
+
+
+def _behind(store: Store, now: Micros) -> list[str]:
+    with store.read() as tx:
+        return decisions.behind(tx, now)
 
 
 def _check(store: Store, config: Config, now: Micros) -> None:

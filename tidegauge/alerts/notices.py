@@ -15,7 +15,7 @@ from tidegauge.alerts.duty import Contact
 from tidegauge.alerts.messages import Message, compose
 from tidegauge.config import Config, OwnerSection
 from tidegauge.domain import DAY, HOUR, SECOND, Clock, Micros, short_hash
-from tidegauge.storage.store import Row, Store, Transaction
+from tidegauge.storage.store import Row, Store, Transaction, retry_conflicts
 
 Severity = Literal["page", "ticket"]
 Send = Callable[[str, Message], bool]
@@ -139,13 +139,16 @@ class _Teller:
         if not self._send(contact.url, message):
             _log.warning("notices: %s could not be reached", contact.name)
             return False
-        key = short_hash(contact.name, *sorted(_ids(rows)))
-        with self._store.write() as tx:
-            for row in rows:
-                fields = {"notice": row["notice"], "contact": contact.name, "message": key}
-                tx.run("insert_notice_message", **fields, now=self._clock.now())
-                sent.add((row["notice"], contact.name))
+        retry_conflicts(self._record, contact.name, _ids(rows))  # a message that is not recorded would be sent again
+        sent.update((notice, contact.name) for notice in _ids(rows))
         return True
+
+    def _record(self, contact: str, notices: Sequence[str]) -> None:
+        message = short_hash(contact, *sorted(notices))
+        with self._store.write() as tx:
+            for notice in notices:
+                fields = {"notice": notice, "contact": contact, "message": message}
+                tx.run("insert_notice_message", **fields, now=self._clock.now())
 
     def _settle(self, due: Sequence[Row], names: Sequence[str], sent: set[tuple[str, str]]) -> None:
         now, oldest = self._clock.now(), self._config.rollback.dead_letter_hours * HOUR

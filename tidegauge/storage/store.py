@@ -155,22 +155,25 @@ class Store:
 
         On PostgreSQL it may raise StoreConflict or StoreLost: see `retry_conflicts`.
         """
-        with self._begin(begin="BEGIN IMMEDIATE") as transaction:
-            yield transaction
+        with self._connect() as connection, connection.begin():
+            yield self._begun(connection, "BEGIN IMMEDIATE")
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
-        """A transaction that only reads, from one snapshot on SQLite."""
-        with self._begin(begin="BEGIN") as transaction:
-            yield transaction
+        """A transaction that only reads, from one snapshot on SQLite. Once the answers are here its end cannot fail."""
+        with self._connect() as connection:
+            yield self._begun(connection, "BEGIN")
+
+    def _begun(self, connection: sa.Connection, begin: str) -> Transaction:
+        if self.dialect == "sqlite":
+            connection.exec_driver_sql(begin)
+        return Transaction(connection)
 
     @contextmanager
-    def _begin(self, begin: str) -> Iterator[Transaction]:
+    def _connect(self) -> Iterator[sa.Connection]:
         try:
-            with self._pool.connect() as connection, connection.begin():
-                if self.dialect == "sqlite":
-                    connection.exec_driver_sql(begin)
-                yield Transaction(connection)
+            with self._pool.connect() as connection:
+                yield connection
         except SQLAlchemyError as error:
             raise self._pool.translated(error) from error
 
