@@ -29,9 +29,9 @@ from typing import Any
 import psutil
 
 from tests.conftest import drop_schema, postgresql_url
-from tests.distributed.produce import Producer
 from tests.distributed.streaming import KEY, PROGRAM, Stream, counts, wait_for
 from tests.engines import engines, free_ports
+from tests.support.kafka import Producer
 from tests.support.logs import line
 from tidegauge.engine.flink import Flink, Ports
 from tidegauge.engine.kafka import Kafka

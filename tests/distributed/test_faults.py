@@ -11,9 +11,9 @@ import psutil
 import pytest
 
 from tests.distributed.jumping import jump
-from tests.distributed.produce import Producer
 from tests.distributed.streaming import Stream, compose, counts, digest, run_once
 from tests.engines import engines, free_ports
+from tests.support.kafka import Producer
 from tests.support.postgresql import Server, private_server
 from tidegauge.engine.flink import Flink, Ports
 from tidegauge.engine.kafka import Kafka

@@ -11,9 +11,9 @@ import pytest
 import sqlalchemy as sa
 
 from tests.alerts import world
-from tests.distributed.produce import Producer
 from tests.distributed.streaming import Stream
 from tests.service.world import judge, request
+from tests.support.kafka import Producer
 from tests.support.logs import line
 from tidegauge.alerts.act import import_and_act
 from tidegauge.engine.flink import Flink

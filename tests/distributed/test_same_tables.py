@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.distributed.produce import Producer
 from tests.distributed.streaming import Stream, compose, digest, run_once, wait_for
+from tests.support.kafka import Producer
 from tidegauge.engine.flink import Flink
 from tidegauge.engine.kafka import Kafka
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import drop_schema, postgresql_url
-from tests.distributed.produce import Producer
 from tests.distributed.streaming import KEY, counts, wait_for
 from tests.engines import engines
+from tests.support.kafka import Producer
 from tests.support.logs import line
 from tidegauge.engine.kafka import PORT
 from tidegauge.errors import StoreError

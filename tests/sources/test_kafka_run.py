@@ -9,7 +9,7 @@ import pytest
 from pipelines import jobs
 from tests.support import replay
 from tests.support.ingest import Now
-from tests.support.kafka import Broker, committed, produce
+from tests.support.kafka import Broker, Producer, committed
 from tests.support.logs import line
 from tests.support.replay import compose, config_of, conserved, digest, dump_of, run_job
 from tidegauge.config_sources import SourceSection
@@ -42,15 +42,15 @@ def test_a_log_in_three_partitions_makes_the_same_tables_as_in_a_file(
     replay.whole(tmp_path, lines)
     file_url = f"sqlite:///{tmp_path}/file.db"
     run_job(file_url, f"{tmp_path}/*.jsonl")
-    topic = broker.topic(3)
-    source = SourceSection(kafka=broker.bootstrap, topics=topic.name, group=topic.name)
+    producer = Producer(broker.bootstrap, tmp_path.name, partitions=3)
+    source = SourceSection(kafka=broker.bootstrap, topics=tmp_path.name, group=tmp_path.name)
     half = len(lines) // 2
     for part in (lines[:half], lines[half:], []):
-        produce(broker.bootstrap, topic.name, part)
+        producer.send(part)
         run_from(store_url, source)
     conserved(store_url, lines)
     assert digest(dump_of(store_url)) == digest(dump_of(file_url))
-    ends = committed(broker.bootstrap, topic.name, topic.name, range(3))
+    ends = committed(broker.bootstrap, tmp_path.name, tmp_path.name, range(3))
     assert sum(ends.values()) == len(lines)
 
 

@@ -8,7 +8,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Producer as Client
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
 from tidegauge.engine.kafka import Kafka
@@ -97,7 +98,7 @@ class Topic:
 
     def send(self, *values: bytes | None, partition: int = 0, **how: Any) -> None:
         """Through a client that knows the topic as it is now."""
-        producer = Producer({"bootstrap.servers": self.bootstrap, "linger.ms": 0})
+        producer = Client({"bootstrap.servers": self.bootstrap, "linger.ms": 0})
         for value in values:
             producer.produce(self.name, value, partition=partition, **how)
         assert producer.flush(30) == 0
@@ -122,36 +123,55 @@ class Topic:
         return found
 
 
+class Producer:
+    """To one topic, which it creates; record n goes to partition n modulo their number."""
+
+    def __init__(self, bootstrap: str, topic: str, partitions: int) -> None:
+        self._topic = Topic(bootstrap, topic, partitions, {})
+        self.partitions = partitions
+        self.sent = 0
+        self._client = Client({"bootstrap.servers": bootstrap, "acks": "all", "enable.idempotence": True})
+
+    def add_partitions(self, partitions: int) -> None:
+        """The topic has so many afterwards, and what is sent from now on is spread over them all."""
+        self._topic.grow(partitions)
+        self.partitions = partitions
+
+    def send(self, lines: Iterable[bytes]) -> None:
+        """Returns when the broker has them."""
+        for line in lines:
+            self._produce(line.rstrip(b"\n"), self.sent % self.partitions)
+            self.sent += 1
+            if not self.sent % 1000:
+                self._client.poll(0)
+        left = self._client.flush(300)
+        assert not left, f"{left} records were not taken"
+
+    def _produce(self, value: bytes, partition: int) -> None:
+        """A partition that has just been added is not known to the client at once."""
+
+        def taken() -> bool:
+            try:
+                self._client.produce(self._topic.name, value, partition=partition)
+            except BufferError:
+                self._client.poll(0.1)
+                return False
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError._UNKNOWN_PARTITION:
+                    raise
+                self._client.poll(0.1)
+                return False
+            return True
+
+        until(taken)
+
+
 def until(good: Callable[[], Any], seconds: float = 60.0) -> None:
     """Waits for something to become true."""
     deadline = time.monotonic() + seconds
     while not good():
         assert time.monotonic() < deadline, f"not so within {seconds} s"
         time.sleep(0.05)
-
-
-def produce(bootstrap: str, topic: str, lines: Iterable[bytes], partitions: int = 3, rate: float | None = None) -> int:
-    """Sends lines to the partitions of a topic in turn, at most so many a second; their number. All are taken in the
-    end, or it raises.
-    """
-    failed: list[Any] = []
-    producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 5, "enable.idempotence": True})
-    began, sent = time.monotonic(), 0
-    for sent, line in enumerate(lines, 1):
-        while True:
-            try:
-                producer.produce(
-                    topic, line, partition=sent % partitions, on_delivery=lambda e, _: failed.append(e) if e else None
-                )
-                break
-            except BufferError:
-                producer.poll(0.1)
-        producer.poll(0)
-        if rate:
-            time.sleep(max(0.0, began + sent / rate - time.monotonic()))
-    left = producer.flush(120)
-    assert (left, failed) == (0, [])
-    return sent
 
 
 def committed(bootstrap: str, group: str, topic: str, partitions: Sequence[int]) -> dict[int, int]:
