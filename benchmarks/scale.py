@@ -7,7 +7,8 @@ two measurements of this run:
 
 judges    verdicts a second, of a job that waits for its judge: two task managers against one
 overhead  CPU seconds, user and system, of Flink and its workers reading from Kafka, against `tidegauge run` on the same
-          log in a file, both on PostgreSQL; the broker's own are given beside it
+          log in a file, both on PostgreSQL; the broker's own are given beside it. Of two logs, so that what starts cost
+          can be told from what a record costs
 idle      CPU seconds a second of all processes of a stream to which nothing comes: its own and the engine's
 growth    seconds and resident memory of `tidegauge run`: a log of ten times the records against one
 
@@ -40,7 +41,7 @@ from tidegauge.testing.judge_server import JudgeServer
 JUDGED = 1_600
 CONCURRENCY = 8
 LATENCY = 0.2
-OVERHEAD_RECORDS = 400_000
+OVERHEAD_RECORDS = (400_000, 2_400_000)
 GROWTH_RECORDS = 100_000
 IDLE_SECONDS = 60
 
@@ -94,17 +95,24 @@ def judges(task_managers: int) -> float:
     return float(rate)
 
 
-def overhead() -> dict[str, float]:
+def overhead() -> dict[str, Any]:
+    short, long = (_overhead(count) for count in OVERHEAD_RECORDS)
+    more = {name: long[name] - short[name] for name in ("run_cpu_s", "flink_cpu_s")}
+    return {"short": short, "long": long, "ratio_of_more_records": more["flink_cpu_s"] / more["run_cpu_s"]}
+
+
+def _overhead(count: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        records(folder / "log.jsonl", OVERHEAD_RECORDS)
+        records(folder / "log.jsonl", count)
         with database() as url:
             plain, _, _ = run(url, folder / "log.jsonl")
         broker = Kafka(engines("kafka/lib"), free_ports(2), folder / "kafka")
         broker.start()
         try:
             producer = Producer(broker.bootstrap, "requests", partitions=3)
-            producer.send((folder / "log.jsonl").read_bytes().splitlines(keepends=True))
+            with (folder / "log.jsonl").open("rb") as lines:
+                producer.send(lines)
             idle = cpu([broker.status()[0].pid])
             with cluster(1, folder) as flink, database() as url:
                 section = {"flink": flink.section | {"parallelism": 2}}
@@ -112,13 +120,13 @@ def overhead() -> dict[str, float]:
                 with Stream(folder / "stream", "flink", url, config) as stream:
                     parts = [part.pid for part in flink.status()]
                     before = cpu(parts)
-                    stream.wait_until_done(OVERHEAD_RECORDS, 900)
+                    stream.wait_until_done(count, 900)
                     engine = cpu(parts) - before + cpu([stream.pid])
                     stream.stop()
             kafka = cpu([broker.status()[0].pid]) - idle
         finally:
             broker.stop()
-    return {"run_cpu_s": plain, "flink_cpu_s": engine, "kafka_cpu_s": kafka, "ratio": engine / plain}
+    return {"records": count, "run_cpu_s": plain, "flink_cpu_s": engine, "kafka_cpu_s": kafka, "ratio": engine / plain}
 
 
 def idle() -> dict[str, float]:

@@ -23,7 +23,7 @@ STALL_SECONDS = 10.0
 
 _POLL_SECONDS = 0.25
 _AT_ONCE = 500
-_READ_AHEAD_KB = 16 << 10
+_READ_AHEAD_KB = 4 << 10
 
 _OWN = {
     "enable.auto.commit": False,
@@ -33,7 +33,8 @@ _OWN = {
 }
 _USUAL = {
     "fetch.wait.max.ms": 20,  # a range that ends with a marker is known to end only by an empty answer
-    "queued.max.messages.kbytes": _READ_AHEAD_KB,
+    "queued.max.messages.kbytes": _READ_AHEAD_KB,  # what is fetched behind a range's end is fetched in vain
+    "fetch.queue.backoff.ms": 10,  # the client's second is far longer than it takes to use up what is there
 }
 
 
