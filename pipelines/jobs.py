@@ -74,7 +74,7 @@ def run(
     with job.at_work():
         ticks = job.look()
         while True:
-            retention.daily(store, config.store.retention_days, clock, job.stopping.is_set)
+            retention.daily(store, config, clock, job.stopping.is_set)
             if every is None or job.stopping.wait(job.until_next(every)):
                 break
             ticks += job.look()

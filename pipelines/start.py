@@ -18,7 +18,7 @@ from tidegauge.config import Config
 from tidegauge.config_sources import SourceSection
 from tidegauge.domain import Clock, Micros
 from tidegauge.errors import UsageError
-from tidegauge.service import artifacts, objectives
+from tidegauge.service import artifacts, objectives, retention
 from tidegauge.storage.migrations import migrate
 from tidegauge.storage.store import Store, retry_conflicts
 
@@ -55,6 +55,7 @@ def silent(event: str, **facts: Any) -> None:
 def prepare(config: Config, store: Store, clock: Clock, progress: Progress) -> None:
     """Schema, artifacts, sampling plan and objectives. Raises TidegaugeError for what cannot be."""
     retry_conflicts(migrate, store)
+    retry_conflicts(retention.make_months, store, clock.now())
     cascade = build_cascade(config)
     everybody = (cascade, *build_further(config).values())
     retry_conflicts(artifacts.register, store, tuple(one for c in everybody for one in c.artifacts()), clock.now())

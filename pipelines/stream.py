@@ -200,12 +200,11 @@ class _Supervisor:
 
     def _prune(self, job: str) -> None:
         """Looks every few minutes whether the day's pruning is due."""
-        days = self._config.store.retention_days
-        if days is None or time.monotonic() < self._prune_at:
+        if time.monotonic() < self._prune_at:
             return
         self._prune_at = time.monotonic() + _PRUNE_SECONDS
         try:
-            retention.daily(self._store, days, self._clock, lambda: self._stops(job))
+            retention.daily(self._store, self._config, self._clock, lambda: self._stops(job))
         except StoreError as error:  # tomorrow is another day
             _log.warning("%s", error)
 

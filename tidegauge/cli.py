@@ -343,6 +343,7 @@ def _store(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None
     inner = _Commands(store.add_subparsers(title="actions", metavar="ACTION", required=True), shared)
     prune = _json(inner.add("prune", "remove texts that are older than is wanted; counts stay", "store", "prune"))
     prune.add_argument("--older-than", metavar="TIME", help="such as 90d; default store.retention_days")
+    prune.add_argument("--rollups-older-than", metavar="TIME", help="such as 400d; default store.rollup_days")
     prune.add_argument("--dry-run", action="store_true", help="only say what would be removed")
 
 

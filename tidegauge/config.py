@@ -35,6 +35,8 @@ class StoreSection(Section, frozen=True, kw_only=True):
     """Off behind a pooler that hands out connections by transaction and does not know them."""
     retention_days: Positive | None = None
     """Texts that are older are removed once a day; they are kept for ever by default."""
+    rollup_days: Positive | None = None
+    """Older five-minute rollups are removed, too, but for what the window of an objective still needs."""
 
 
 class SamplingSection(Section, frozen=True, kw_only=True):

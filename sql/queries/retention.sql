@@ -33,6 +33,26 @@ ORDER BY q.generation, q.start LIMIT :most
 -- name: prune_quarantine
 UPDATE quarantine SET raw = :raw, detail = '' WHERE generation = :generation AND start = :start
 
+-- name: rollups_to_prune
+SELECT count(*) FROM rollup_5m WHERE bucket < :before
+
+-- name: rollups_between
+SELECT count(*) FROM rollup_5m WHERE bucket >= :first AND bucket < :stop
+
+-- name: prune_rollups
+DELETE FROM rollup_5m WHERE (bucket, segment) IN (
+    SELECT bucket, segment FROM rollup_5m WHERE bucket < :before ORDER BY bucket, segment LIMIT :most)
+
+-- name: rollup_months
+SELECT c.relname AS name FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+WHERE i.inhparent = CAST('rollup_5m' AS regclass)
+
+-- name: lock_rest
+LOCK TABLE rollup_5m_rest IN ACCESS EXCLUSIVE MODE
+
+-- name: rest_has
+SELECT 1 FROM rollup_5m_rest WHERE bucket >= :first AND bucket < :stop LIMIT 1
+
 -- Whoever moves the row on prunes; the others find that it was done today.
 
 -- name: claim_pruning

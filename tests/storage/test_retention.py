@@ -1,6 +1,8 @@
 """Texts go after their time; what counts, and what somebody still needs, stays."""
 
 import json
+import re
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,11 @@ from tests.support import replay
 from tests.support.ingest import Now
 from tests.support.replay import compose, config_of, run_job
 from tidegauge.cli import main
-from tidegauge.domain import DAY
+from tidegauge.domain import DAY, SECOND, Micros
+from tidegauge.openslo.objectives import Slo, Window
 from tidegauge.service import retention
 from tidegauge.service.report import slo_rows
+from tidegauge.storage.months import BUCKET
 from tidegauge.storage.status import status
 from tidegauge.storage.store import Store
 
@@ -115,12 +119,11 @@ def test_a_job_prunes_once_a_day(store: Store, tmp_path: Path) -> None:
     jobs.run(config, store, clock, logs=[f"{tmp_path}/*.jsonl"], progress=jobs.silent)
     kept = {name for name, payload in payloads(store).items() if payload.get("response") is not None}
     assert kept == waiting(store)
-    assert retention.daily(store, 1, clock) is None
+    assert retention.daily(store, config, clock) is None
     clock.time += DAY
-    assert retention.daily(store, 1, clock) == retention.Pruned()
+    assert retention.daily(store, config, clock) == retention.Pruned()
     clock.time -= 10 * DAY  # a clock that was set back keeps nobody from it
-    assert retention.daily(store, 1, clock) is not None
-    assert retention.daily(store, None, clock) is None
+    assert retention.daily(store, config, clock) is not None
 
 
 def _times(store: Store) -> list[int]:
@@ -128,11 +131,50 @@ def _times(store: Store) -> list[int]:
         return [row["timestamp"] for row in tx.rows("dump_samples")]
 
 
+def rollups(store: Store) -> list[int]:
+    """Event times of the rollups, in the order of time."""
+    with store.read() as tx:
+        return sorted(row["bucket"] * BUCKET for row in tx.rows("dump_rollup_5m"))
+
+
+def _last(lines: list[bytes]) -> Micros:
+    times = re.findall(rb'"timestamp": ?"(20[0-9-]{8}T[0-9:.]+)', b"".join(lines))
+    return int(datetime.fromisoformat(max(times).decode() + "+00:00").timestamp()) * SECOND
+
+
+@pytest.mark.parametrize("long_ago", [False, True], ids=["months ahead", "what was there before"])
+def test_rollups_go_after_their_time(store: Store, tmp_path: Path, long_ago: bool) -> None:
+    """Whether they have months of their own or came when there were none."""
+    lines = compose(800)
+    replay.whole(tmp_path, lines)
+    clock = Now()
+    clock.time = _last(lines) + (100 * DAY if long_ago else DAY // 24)
+    config = config_of(store.url, 1 << 20)
+    jobs.run(config, store, clock, logs=[f"{tmp_path}/*.jsonl"], progress=jobs.silent)
+    there = rollups(store)
+    middle = there[len(there) // 2]
+    expected = retention.preview_rollups(store, middle)
+    assert expected == sum(time < middle for time in there) > 0
+    assert retention.prune_rollups(store, middle) == expected
+    assert rollups(store) == [time for time in there if time >= middle]
+    run_job(store.url, f"{tmp_path}/*.jsonl")  # nothing of it comes back
+    assert rollups(store) == [time for time in there if time >= middle]
+    assert retention.prune_rollups(store, ALL) == len(there) - expected
+    assert rollups(store) == []
+
+
+def test_what_a_window_may_ask_for_stays() -> None:
+    slo = Slo(name="n", intent="i", allowed=0.01, window=Window(count=90, unit="d", rolling=True))
+    config = msgspec.structs.replace(config_of("sqlite://", 1), slos=(slo,))
+    assert retention.oldest_rollups(config, 7 * DAY, 1000 * DAY) == 880 * DAY
+    assert retention.oldest_rollups(config, 400 * DAY, 1000 * DAY) == 600 * DAY
+
+
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = Store(f"sqlite:///{tmp_path}/store.db")
     filled(store, tmp_path, 100)
     store.close()
-    flags = ["--store", store.url, "--older-than", "1d", "--json"]
+    flags = ["--store", store.url, "--older-than", "1d", "--rollups-older-than", "1d", "--json"]
     assert main(["store", "prune", *flags, "--dry-run"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["samples"] > 0

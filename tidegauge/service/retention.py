@@ -1,21 +1,27 @@
-"""Removes texts that are older than is wanted, in short transactions, beside a job that goes on."""
+"""Removes texts and old rollups, in short transactions, beside a job that goes on."""
 
+import math
 import sys
 from collections.abc import Callable
 
 import msgspec
 
+from tidegauge.config import Config
 from tidegauge.domain import DAY, Clock, Micros
-from tidegauge.storage import retention
+from tidegauge.storage import months, retention
 from tidegauge.storage.store import Store, retry_conflicts
+
+_WINDOW_DAYS = 30
+"""Beyond the longest window of an objective, rollups of so many days are kept anyway."""
 
 
 class Pruned(msgspec.Struct):
-    """Texts removed, or that would be: rows and bytes."""
+    """What was removed, or would be: samples' and quarantined lines' texts with their bytes, rows of rollups."""
 
     samples: int = 0
     quarantined: int = 0
     bytes: int = 0
+    rollups: int = 0
 
 
 def prune(store: Store, before: Micros, stopped: Callable[[], bool] = lambda: False) -> Pruned:
@@ -60,11 +66,69 @@ def preview(store: Store, before: Micros) -> Pruned:
     return found
 
 
-def daily(store: Store, days: int | None, clock: Clock, stopped: Callable[[], bool] = lambda: False) -> Pruned | None:
-    """Prunes once a day, in one process of all; None where it is not the time, or texts are kept for ever."""
-    if days is None or not retry_conflicts(_claim, store, clock.now()):
+def prune_rollups(store: Store, before: Micros, stopped: Callable[[], bool] = lambda: False) -> int:
+    """Removes five-minute rollups of before `before`; rows. On PostgreSQL whole months go at once, and first."""
+    removed = 0
+    for month in retry_conflicts(_months, store):
+        if month.next.first <= before // months.BUCKET and not stopped():
+            removed += retry_conflicts(_drop, store, month)
+    while not stopped():
+        rows = retry_conflicts(_rollups, store, before // months.BUCKET)
+        removed += rows
+        if rows < retention.PORTION:
+            break
+    return removed
+
+
+def preview_rollups(store: Store, before: Micros) -> int:
+    """Rows that `prune_rollups` would remove."""
+    with store.read() as tx:
+        return int(tx.value("rollups_to_prune", before=before // months.BUCKET))
+
+
+def oldest_rollups(config: Config, span: Micros, now: Micros) -> Micros:
+    """Rollups of before that may go after such a time: none that the window of an objective may still ask for."""
+    longest = max((slo.window.days for slo in config.slos), default=0.0)
+    return now - max(span, math.ceil(longest + _WINDOW_DAYS) * DAY)
+
+
+def daily(store: Store, config: Config, clock: Clock, stopped: Callable[[], bool] = lambda: False) -> Pruned | None:
+    """What is due once a day, in one process of all; None where it is not the time.
+
+    Makes months, and removes what the configuration does not keep for ever.
+    """
+    if not retry_conflicts(_claim, store, clock.now()):
         return None
-    return prune(store, clock.now() - days * DAY, stopped)
+    section, now = config.store, clock.now()
+    retry_conflicts(make_months, store, now)
+    found = Pruned() if section.retention_days is None else prune(store, now - section.retention_days * DAY, stopped)
+    if section.rollup_days is not None:
+        found.rollups = prune_rollups(store, oldest_rollups(config, section.rollup_days * DAY, now), stopped)
+    return found
+
+
+def make_months(store: Store, now: Micros) -> None:
+    """Partitions for what comes, on PostgreSQL."""
+    if store.dialect == "postgresql":
+        with store.write() as tx:
+            months.make_ahead(tx, now)
+
+
+def _months(store: Store) -> list[months.Month]:
+    with store.read() as tx:
+        return months.known(tx)
+
+
+def _drop(store: Store, month: months.Month) -> int:
+    with store.write() as tx:
+        rows = int(tx.value("rollups_between", first=month.first, stop=month.next.first))
+        months.drop(tx, month)
+        return rows
+
+
+def _rollups(store: Store, before: int) -> int:
+    with store.write() as tx:
+        return retention.prune_rollups(tx, before)
 
 
 def _claim(store: Store, now: Micros) -> bool:

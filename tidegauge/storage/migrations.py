@@ -30,9 +30,16 @@ def migrate(store: Store) -> int:
             )
         tx.run("create_schema_migrations")
         for version in sorted(v for v in wanted if v > current):
-            tx.script(wanted[version].read_text(encoding="utf-8"))
+            if _is_for(wanted[version].name, tx.dialect):
+                tx.script(wanted[version].read_text(encoding="utf-8"))
             tx.run("record_migration", version=version, name=wanted[version].name)
     return newest
+
+
+def _is_for(name: str, dialect: str) -> bool:
+    """NUMBER_WHAT.sql is for both databases, NUMBER_WHAT.DIALECT.sql for one."""
+    own = name.split(".")[1:-1]
+    return not own or own == [dialect]
 
 
 def _version(tx: Transaction) -> int:

@@ -1,7 +1,8 @@
 """Texts leave the store after their time. Counts, sums, scores, labels and the rows that make requests unique stay.
 
-Rows are not deleted: a request that comes again must be known as a repeat, and status counts samples. What is large
-and what is private is in the texts.
+Rows of requests are not deleted: one that comes again must be known as a repeat, and status counts samples. What is
+large and what is private is in the texts. Only rows of the five-minute rollups are, which are many, and which nobody
+asks for once the windows of the objectives have passed.
 """
 
 from typing import NamedTuple
@@ -49,6 +50,11 @@ def prune_quarantine(tx: Transaction, before: Micros, most: int = PORTION, *, dr
     if not dry:
         tx.many("prune_quarantine", [{"generation": r["generation"], "start": r["start"], "raw": b""} for r in rows])
     return len(rows), sum(row["bytes"] for row in rows)
+
+
+def prune_rollups(tx: Transaction, before: int) -> int:
+    """Removes some rows of buckets before `before`; their number."""
+    return tx.run("prune_rollups", before=before, most=PORTION)
 
 
 def prune_shadows(tx: Transaction, before: Micros) -> None:
