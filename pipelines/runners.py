@@ -7,9 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import time
-import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -45,8 +43,7 @@ def options(runner: str, section: StreamSection, further: Sequence[str] = ()) ->
             with _prism(section.prism) as endpoint:
                 yield [*_portable(endpoint), "--environment_type=LOOPBACK", *given]
         case "flink":
-            with tempfile.TemporaryDirectory(prefix="tidegauge-") as directory:
-                yield [*_flink(section.flink, _empty_jar(directory)), *given]
+            yield [*_flink(section.flink), *given]
         case "dataflow":
             yield ["--runner=DataflowRunner", "--streaming", *given]
         case _:
@@ -89,7 +86,7 @@ def _portable(endpoint: str) -> list[str]:
     return ["--runner=PortableRunner", "--streaming", f"--job_endpoint={endpoint}", _QUIET]
 
 
-def _flink(section: FlinkSection, jar: str) -> list[str]:
+def _flink(section: FlinkSection) -> list[str]:
     _must_answer(section.job_endpoint)
     given = _portable(section.job_endpoint)
     if section.artifact_endpoint:
@@ -104,8 +101,6 @@ def _flink(section: FlinkSection, jar: str) -> list[str]:
         f"--checkpointing_interval={round(section.checkpoint_seconds * 1000)}",
         # Without it a streaming job emits nothing at all, and says nothing about it.
         "--finish_bundle_before_checkpointing",
-        # Otherwise every submission carries the whole class path of the job server.
-        f"--files_to_stage={jar}",
     ]
 
 
@@ -144,10 +139,3 @@ def _must_answer(endpoint: str) -> None:
             f"flink: no job server of Beam at {endpoint} ({error}); stream.flink.job_endpoint in tidegauge.yaml names "
             "it, and `tidegauge engine start flink` starts one on this machine"
         ) from None
-
-
-def _empty_jar(directory: str) -> str:
-    path = os.path.join(directory, "empty.jar")
-    with zipfile.ZipFile(path, "w") as jar:
-        jar.writestr("META-INF/MANIFEST.MF", "Manifest-Version: 1.0\n")
-    return path

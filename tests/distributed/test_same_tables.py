@@ -84,6 +84,7 @@ def test_stream_on_flink_from_files(
         stream.wait_until_done(len(log), SECONDS)
         assert "all work in hand was done" in stream.stop()
     assert digest(postgresql) == wanted
+    assert not [*flink.work.glob("tmp/**/blob_p-*")], "a submission carried jars that the task managers have"
 
 
 def test_stream_on_flink_from_kafka(

@@ -11,7 +11,6 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import httpx
-from standardwebhooks import Webhook
 
 from tidegauge.alerts.event import CONTENT_TYPE
 from tidegauge.alerts.guard import Target
@@ -50,6 +49,8 @@ class Sender:
             raise ConfigError(f"{SECRET}: not set in the environment; webhooks are never sent unsigned")
         if not _is_secret(secret):
             raise ConfigError(f"{SECRET}: no usable secret; write whsec_ and the base64 of 24 to 64 random bytes")
+        from standardwebhooks import Webhook  # brings an HTTP client, which few processes ever need
+
         self._webhook = Webhook(secret)
         self._host = url.host if isinstance(url, Target) else None
         self._url = url.url if isinstance(url, Target) else url

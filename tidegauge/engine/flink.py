@@ -1,6 +1,7 @@
 """A Flink cluster on loopback with Beam's job server and a pool of Python workers before it."""
 
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -21,6 +22,9 @@ _OPENS = [
     *(f"--add-exports={name}=ALL-UNNAMED" for name in _EXPORTED),
 ]
 """What Flink 1.16 reaches into and Java 17 has closed."""
+
+_LIGHT = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+"""What flows through Flink is descriptions of work: the time of its optimizing compiler is hardly ever won back."""
 
 _LOG4J = """rootLogger.level = WARN
 rootLogger.appenderRef.c.ref = C
@@ -85,13 +89,13 @@ class Flink:
         self, directory: Path, task_managers: int = 1, ports: Ports | None = None, work: Path | None = None
     ) -> None:
         self._lib = directory.resolve() / "flink" / "lib"
-        self._work = (work or directory / "flink" / "work").resolve()
-        self._conf = self._work / "conf"
+        self.work = (work or directory / "flink" / "work").resolve()
+        self._conf = self.work / "conf"
         self.ports = ports or Ports()
-        self.job_manager = Process("job-manager", self._work)
-        self.task_managers = [Process(f"task-manager-{number + 1}", self._work) for number in range(task_managers)]
-        self.job_server = Process("job-server", self._work)
-        self.pool = Process("worker-pool", self._work)
+        self.job_manager = Process("job-manager", self.work)
+        self.task_managers = [Process(f"task-manager-{number + 1}", self.work) for number in range(task_managers)]
+        self.job_server = Process("job-server", self.work)
+        self.pool = Process("worker-pool", self.work)
 
     @property
     def parts(self) -> list[Process]:
@@ -120,7 +124,7 @@ class Flink:
         self._start_job_manager(path)
         for number in range(len(self.task_managers)):
             self.start_task_manager(number)
-        self._start_job_server(path)
+        self._start_job_server()
         self.start_pool()
         wait_until(lambda: self._registered() >= len(self.task_managers), self.job_manager, _READY_SECONDS)
 
@@ -154,17 +158,18 @@ class Flink:
         self.job_manager.start(self._java(path, "-Xmx512m", entry, "-c", str(self._conf), *mode))
         wait_until(lambda: listens(self.ports.rest), self.job_manager, _READY_SECONDS)
 
-    def _start_job_server(self, path: str) -> None:
+    def _start_job_server(self) -> None:
         entry, ports = "org.apache.beam.runners.flink.FlinkJobServerDriver", self.ports
         options = [f"--flink-master=127.0.0.1:{ports.rest}", f"--flink-conf-dir={self._conf}", "--job-host=127.0.0.1"]
         options += [f"--job-port={ports.job}", f"--artifact-port={ports.artifact}"]
-        options += [f"--expansion-port={ports.expansion}", f"--artifacts-dir={self._work / 'artifacts'}"]
+        options += [f"--expansion-port={ports.expansion}", f"--artifacts-dir={self.work / 'artifacts'}"]
+        path = _not_staged(self._lib, self.work)
         self.job_server.start(self._java(path, "-Xmx512m", entry, *options))
         wait_until(lambda: listens(ports.job), self.job_server, _READY_SECONDS)
 
     def _java(self, path: str, heap: str, *command: str) -> list[str]:
         log4j = f"-Dlog4j2.configurationFile={self._conf / 'log4j.properties'}"
-        return [java(), heap, "-XX:+UseSerialGC", *_OPENS, log4j, "-cp", path, *command]
+        return [java(), heap, *_LIGHT, *_OPENS, log4j, "-cp", path, *command]
 
     def _write_conf(self) -> None:
         self._conf.mkdir(parents=True, exist_ok=True)
@@ -172,11 +177,11 @@ class Flink:
             "jobmanager.rpc.port": self.ports.rpc,
             "rest.port": self.ports.rest,
             "blob.server.port": self.ports.blob,
-            "state.checkpoints.dir": f"file://{self._work}/checkpoints",
-            "state.savepoints.dir": f"file://{self._work}/savepoints",
-            "io.tmp.dirs": str(self._work / "tmp"),
+            "state.checkpoints.dir": f"file://{self.work}/checkpoints",
+            "state.savepoints.dir": f"file://{self.work}/savepoints",
+            "io.tmp.dirs": str(self.work / "tmp"),
         }
-        (self._work / "tmp").mkdir(exist_ok=True)
+        (self.work / "tmp").mkdir(exist_ok=True)
         (self._conf / "flink-conf.yaml").write_text("".join(f"{key}: {value}\n" for key, value in settings.items()))
         (self._conf / "log4j.properties").write_text(_LOG4J)
 
@@ -186,3 +191,20 @@ class Flink:
             return int(found["taskmanagers"])
         except (httpx.HTTPError, KeyError, ValueError):
             return 0
+
+
+def _not_staged(lib: Path, work: Path) -> str:
+    """A class path of the same jars that the job server does not take for the pipeline's.
+
+    It would send them all with each submission, one by one, though the task managers have them: 20 s. It passes by what
+    lies in a folder `gradle/wrapper` (PipelineResources.isStageable), and sees through symbolic links.
+    """
+    place = work / "gradle" / "wrapper"
+    shutil.rmtree(place, ignore_errors=True)  # another release may have been installed meanwhile
+    place.mkdir(parents=True)
+    for jar in lib.glob("*.jar"):
+        try:
+            os.link(jar, place / jar.name)
+        except OSError:  # another file system
+            shutil.copyfile(jar, place / jar.name)
+    return f"{place.resolve()}/*"

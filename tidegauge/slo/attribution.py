@@ -14,7 +14,7 @@ from math import exp, log
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from tidegauge.slo.changepoint import Step, step
 from tidegauge.slo.loglinear import Fit, Floats, fit
@@ -298,4 +298,4 @@ def _excess(segment: Segment, dimension: Sequence[Segment], dispersion: float) -
     logs = np.log((counts + 0.5) / at_risk)
     excess = float(logs[0] - logs[1] - logs[2] + logs[3])
     deviation = float(np.sqrt(dispersion * np.sum(1 / (counts + 0.5))))
-    return float(norm.sf(excess / deviation)), exp(excess)
+    return float(ndtr(-excess / deviation)), exp(excess)

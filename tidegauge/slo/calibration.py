@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import isotonic_regression
 
 from tidegauge.slo.policy import DECAY, calibrated
 
@@ -75,6 +74,8 @@ def shrunk(own: Bin, everywhere: Bin, theta0: float) -> float:
 
 def isotonic(labelled: Sequence[Labelled], now_block: int) -> Knots | None:
     """The weighted isotonic fit; None where there are too few labels for it."""
+    from scipy.optimize import isotonic_regression  # half a second, which a worker without labels need not spend
+
     if len(labelled) < ISOTONIC_LABELS or sum(item.y for item in labelled) < ISOTONIC_POSITIVES:
         return None
     order = np.argsort([item.score for item in labelled], kind="stable")

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import brentq
 from scipy.special import betaln, expit, logsumexp, xlogy
 
 Floats = npt.NDArray[np.float64]
@@ -62,6 +61,8 @@ def share_interval(ones: int, observed: int, alpha: float = 0.05) -> Interval:
     """A confidence sequence for a share: it holds at all looks together with probability 1 - alpha."""
     if observed == 0:
         return Interval(None, 0.0, 1.0)
+    from scipy.optimize import brentq  # half a second, in every worker, for a question that few jobs ask
+
     mixture = float(betaln(ones + 0.5, observed - ones + 0.5) - betaln(0.5, 0.5))
 
     def beyond(p: float) -> float:
