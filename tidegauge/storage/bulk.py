@@ -49,11 +49,12 @@ def merge_of(name: str, text: str) -> Merge:
     return Merge(
         columns,
         f"CREATE TEMPORARY TABLE IF NOT EXISTS {staged} ON COMMIT DELETE ROWS AS"
-        f" SELECT CAST(0 AS BIGINT) AS place, {listed} FROM {table} WITH NO DATA",
+        f" SELECT {listed} FROM {table} WITH NO DATA",
         f"TRUNCATE {staged}",
-        f"COPY {staged} (place, {listed}) FROM STDIN",
-        # In the order given: whoever else writes the same rows locks them in that order, too.
-        f"INSERT INTO {table} ({into}) SELECT {selected} FROM {staged} s ORDER BY s.place {rest.strip()}",
+        f"COPY {staged} ({listed}) FROM STDIN",
+        # A temporary table that was empty is read in the order in which it was written, and never by two: whoever else
+        # writes the same rows locks them in that order, too.
+        f"INSERT INTO {table} ({into}) SELECT {selected} FROM {staged} s WHERE true {rest.strip()}",
     )
 
 
@@ -67,8 +68,8 @@ def run(connection: sa.Connection, merge: Merge, rows: Sequence[Any], *, again: 
     columns = merge.columns
     try:
         with driver.cursor() as cursor, cursor.copy(merge.copy) as copy:
-            for place, row in enumerate(rows):
-                copy.write_row((place, *[row[name] for name in columns]))
+            for row in rows:
+                copy.write_row([row[name] for name in columns])
     except connection.dialect.loaded_dbapi.Error as error:  # becomes SQLAlchemy's, as everywhere else
         raise DBAPIError(merge.copy, None, error, connection_invalidated=driver.closed) from error
     connection.exec_driver_sql(merge.merge)
