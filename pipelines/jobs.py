@@ -19,6 +19,7 @@ from pipelines.start import (
     quiet,
     signals,
     silent,
+    status_now,
     to_stderr,
     to_stderr_as_json,
 )
@@ -29,7 +30,6 @@ from tidegauge.errors import StoreError, StoreUnavailable
 from tidegauge.service import retention
 from tidegauge.storage import ledger
 from tidegauge.storage.ledger import Owner
-from tidegauge.storage.status import status
 from tidegauge.storage.store import Store, retry_conflicts
 
 if TYPE_CHECKING:
@@ -78,13 +78,8 @@ def run(
             if every is None or job.stopping.wait(job.until_next(every)):
                 break
             ticks += job.look()
-    state = retry_conflicts(_status, store, clock)
+    state = status_now(store, clock)
     return Summary(ticks=ticks, blocks_done=state["blocks"]["done"], status=state)
-
-
-def _status(store: Store, clock: Clock) -> dict[str, Any]:
-    with store.read() as tx:
-        return status(tx, clock.now())
 
 
 class _Job:

@@ -20,6 +20,7 @@ from tidegauge.domain import Clock, Micros
 from tidegauge.errors import UsageError
 from tidegauge.service import artifacts, objectives, retention
 from tidegauge.storage.migrations import migrate
+from tidegauge.storage.status import status
 from tidegauge.storage.store import Store, retry_conflicts
 
 _log = logging.getLogger("tidegauge")
@@ -65,6 +66,16 @@ def prepare(config: Config, store: Store, clock: Clock, progress: Progress) -> N
         progress("objective", changed=line)
     if config.judge.base_url is None:
         progress("judge", state="not configured: heuristics alone decide")
+
+
+def _status(store: Store, clock: Clock) -> dict[str, Any]:
+    with store.read() as tx:
+        return status(tx, clock.now())
+
+
+def status_now(store: Store, clock: Clock) -> dict[str, Any]:
+    """What the store has when a job ends."""
+    return retry_conflicts(_status, store, clock)
 
 
 def chosen_sources(config: Config, logs: Sequence[str] | None) -> tuple[SourceSection, ...]:

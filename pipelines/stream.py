@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from pipelines import runners
-from pipelines.start import Progress, chosen_sources, placed, prepare, quiet, signals, to_stderr
+from pipelines.start import Progress, chosen_sources, placed, prepare, quiet, signals, status_now, to_stderr
 from tidegauge.alerts.act import act
 from tidegauge.config import Config
 from tidegauge.config_sources import SourceSection
@@ -24,7 +24,6 @@ from tidegauge.domain import SECOND, Clock
 from tidegauge.errors import StoreError, TidegaugeError, UsageError
 from tidegauge.service import retention
 from tidegauge.storage import ledger, streams
-from tidegauge.storage.status import status
 from tidegauge.storage.store import Store, retry_conflicts
 
 _POLL_SECONDS = 0.5
@@ -66,12 +65,7 @@ def stream(
     supervisor = _Supervisor(config, store, clock, runner, progress)
     with signals(supervisor.stop):
         submitted = supervisor.keep_running(_settings(config, store, clock, sources), options)
-    return Summary(submitted, supervisor.drained, retry_conflicts(_status, store, clock))
-
-
-def _status(store: Store, clock: Clock) -> dict[str, Any]:
-    with store.read() as tx:
-        return status(tx, clock.now())
+    return Summary(submitted, supervisor.drained, status_now(store, clock))
 
 
 def _settings(config: Config, store: Store, clock: Clock, sources: tuple[SourceSection, ...]) -> Any:

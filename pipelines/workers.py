@@ -21,12 +21,11 @@ from pipelines import forking, jobs
 from pipelines.jobs import Summary
 from pipelines.sources.build import Sources
 from pipelines.sources.source import Planning
-from pipelines.start import Progress, chosen_sources, placed, prepare, signals, to_stderr
+from pipelines.start import Progress, chosen_sources, placed, prepare, signals, status_now, to_stderr
 from tidegauge.config import Config, JobSection
 from tidegauge.config_sources import SourceSection
 from tidegauge.domain import Clock
 from tidegauge.errors import TidegaugeError
-from tidegauge.storage.status import status
 from tidegauge.storage.store import Store, retry_conflicts
 
 _BLOCK_BYTES = 8 << 20
@@ -86,7 +85,7 @@ def run(
             ticks += crew.look(workers)
             if every is None or crew.stopping.wait(max(0.0, began + every - time.monotonic())):
                 break
-    state = retry_conflicts(_status, store, clock)
+    state = status_now(store, clock)
     return Summary(ticks=ticks, blocks_done=state["blocks"]["done"], status=state)
 
 
@@ -105,11 +104,6 @@ def _plan(order: _Order, sources: Sequence[SourceSection], store: Store, clock: 
         retry_conflicts(built.plan, store, clock, Planning(order.config.job.block_bytes, order.final))
     finally:
         built.close()
-
-
-def _status(store: Store, clock: Clock) -> dict[str, Any]:
-    with store.read() as tx:
-        return status(tx, clock.now())
 
 
 class _Crew:
