@@ -14,7 +14,7 @@ SAMPLES = 120
 def test_what_waits_too_long_for_a_judge_goes_without_and_is_counted(prism: dict[str, str], tmp_path: Path) -> None:
     log, url = tmp_path / "log.jsonl", f"sqlite:///{tmp_path}/store.db"
     log.write_bytes(b"".join(line(request_id=f"r-{n}", response=f"Answer {n}.") + b"\n" for n in range(SAMPLES)))
-    rule = {"shed_after_hours": 6 / 3600, "in_flight_samples": 16}
+    rule = {"shed_after_hours": 10 / 3600, "in_flight_samples": 16}
     with JudgeServer(latency=0.4) as judge:
         config = {
             "sources": [{"files": str(log)}],
