@@ -2,7 +2,7 @@
 
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -22,21 +22,6 @@ from tidegauge.storage.migrations import migrate
 from tidegauge.storage.store import Row, Store, Transaction, queries, retry_conflicts
 
 pytestmark = pytest.mark.postgresql
-
-
-@pytest.fixture
-def url() -> Iterator[str]:
-    made = postgresql_url()
-    yield made
-    drop_schema(made)
-
-
-@pytest.fixture
-def pg(url: str) -> Iterator[Store]:
-    store = Store(url)
-    migrate(store)
-    yield store
-    store.close()
 
 
 def scalar(store: Store, text: str) -> Any:

@@ -18,7 +18,7 @@ from tidegauge.domain import DAY, SECOND, Micros
 from tidegauge.openslo.objectives import Slo, Window
 from tidegauge.service import retention
 from tidegauge.service.report import slo_rows
-from tidegauge.storage.months import BUCKET
+from tidegauge.storage.sampling import FIVE_MINUTES
 from tidegauge.storage.status import status
 from tidegauge.storage.store import Store
 
@@ -124,6 +124,8 @@ def test_a_job_prunes_once_a_day(store: Store, tmp_path: Path) -> None:
     assert retention.daily(store, config, clock) == retention.Pruned()
     clock.time -= 10 * DAY  # a clock that was set back keeps nobody from it
     assert retention.daily(store, config, clock) is not None
+    clock.time += 2 * DAY
+    assert retention.daily(store, config_of(store.url, 1 << 20), clock) is None
 
 
 def _times(store: Store) -> list[int]:
@@ -134,7 +136,7 @@ def _times(store: Store) -> list[int]:
 def rollups(store: Store) -> list[int]:
     """Event times of the rollups, in the order of time."""
     with store.read() as tx:
-        return sorted(row["bucket"] * BUCKET for row in tx.rows("dump_rollup_5m"))
+        return sorted(row["bucket"] * FIVE_MINUTES for row in tx.rows("dump_rollup_5m"))
 
 
 def _last(lines: list[bytes]) -> Micros:

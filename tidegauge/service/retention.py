@@ -9,6 +9,7 @@ import msgspec
 from tidegauge.config import Config
 from tidegauge.domain import DAY, Clock, Micros
 from tidegauge.storage import months, retention
+from tidegauge.storage.sampling import FIVE_MINUTES
 from tidegauge.storage.store import Store, retry_conflicts
 
 _WINDOW_DAYS = 30
@@ -70,10 +71,10 @@ def prune_rollups(store: Store, before: Micros, stopped: Callable[[], bool] = la
     """Removes five-minute rollups of before `before`; rows. On PostgreSQL whole months go at once, and first."""
     removed = 0
     for month in retry_conflicts(_months, store):
-        if month.next.first <= before // months.BUCKET and not stopped():
+        if month.next.first <= before // FIVE_MINUTES and not stopped():
             removed += retry_conflicts(_drop, store, month)
     while not stopped():
-        rows = retry_conflicts(_rollups, store, before // months.BUCKET)
+        rows = retry_conflicts(_rollups, store, before // FIVE_MINUTES)
         removed += rows
         if rows < retention.PORTION:
             break
@@ -83,7 +84,7 @@ def prune_rollups(store: Store, before: Micros, stopped: Callable[[], bool] = la
 def preview_rollups(store: Store, before: Micros) -> int:
     """Rows that `prune_rollups` would remove."""
     with store.read() as tx:
-        return int(tx.value("rollups_to_prune", before=before // months.BUCKET))
+        return int(tx.value("rollups_to_prune", before=before // FIVE_MINUTES))
 
 
 def oldest_rollups(config: Config, span: Micros, now: Micros) -> Micros:
@@ -93,14 +94,16 @@ def oldest_rollups(config: Config, span: Micros, now: Micros) -> Micros:
 
 
 def daily(store: Store, config: Config, clock: Clock, stopped: Callable[[], bool] = lambda: False) -> Pruned | None:
-    """What is due once a day, in one process of all; None where it is not the time.
+    """Prunes once a day, in one process of all; None where it is not the time, or everything is kept for ever.
 
-    Makes months, and removes what the configuration does not keep for ever.
+    Makes months in any case.
     """
-    if not retry_conflicts(_claim, store, clock.now()):
-        return None
     section, now = config.store, clock.now()
     retry_conflicts(make_months, store, now)
+    if section.retention_days is None and section.rollup_days is None:
+        return None
+    if not retry_conflicts(_claim, store, now):
+        return None
     found = Pruned() if section.retention_days is None else prune(store, now - section.retention_days * DAY, stopped)
     if section.rollup_days is not None:
         found.rollups = prune_rollups(store, oldest_rollups(config, section.rollup_days * DAY, now), stopped)

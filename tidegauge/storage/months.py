@@ -4,10 +4,10 @@ import re
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from tidegauge.domain import MINUTE, SECOND, Micros
+from tidegauge.domain import SECOND, Micros
+from tidegauge.storage.sampling import FIVE_MINUTES
 from tidegauge.storage.store import Transaction
 
-BUCKET = 5 * MINUTE
 AHEAD = 2
 """Months that are there before the first of their rows."""
 
@@ -34,7 +34,7 @@ class Month(NamedTuple):
     @property
     def first(self) -> int:
         """Number of its first bucket."""
-        return int(datetime(self.year, self.month, 1, tzinfo=UTC).timestamp()) * SECOND // BUCKET
+        return int(datetime(self.year, self.month, 1, tzinfo=UTC).timestamp()) * SECOND // FIVE_MINUTES
 
 
 def known(tx: Transaction) -> list[Month]:
