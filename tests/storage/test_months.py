@@ -25,9 +25,7 @@ def test_a_month_goes_as_a_whole(pg: Store) -> None:
         for month in (december, december.next):
             row = dict.fromkeys(_COUNTS, 1) | {"bucket": month.first, "segment": 7}
             tx.run("add_five_minutes", **row, latency=b"", retrieval_latency=b"")
-    assert (
-        retention.prune_rollups(pg, (december.next.first - 1) * FIVE_MINUTES) == 1
-    )  # row by row
+    assert retention.prune_rollups(pg, (december.next.first - 1) * FIVE_MINUTES) == 1  # row by row
     assert retention.prune_rollups(pg, december.next.first * FIVE_MINUTES) == 0
     with pg.read() as tx:
         assert months.known(tx) == [Month(2026, 1), Month(2026, 2)]
