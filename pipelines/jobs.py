@@ -50,6 +50,8 @@ class Summary(msgspec.Struct, frozen=True):
     ticks: int
     blocks_done: int
     status: dict[str, Any]
+    stopped: bool
+    """By a signal, so that there may be more to do."""
 
 
 def run(
@@ -79,7 +81,13 @@ def run(
                 break
             ticks += job.look()
     state = status_now(store, clock)
-    return Summary(ticks=ticks, blocks_done=state["blocks"]["done"], status=state)
+    return Summary(ticks, state["blocks"]["done"], state, job.stopping.is_set())
+
+
+def run_silently(config: Config, store: Store, clock: Clock, log: str) -> None:
+    """`run` as a step of something longer, all of which a signal ends. Raises KeyboardInterrupt, TidegaugeError."""
+    if run(config, store, clock, logs=[log], progress=silent).stopped:
+        raise KeyboardInterrupt
 
 
 class _Job:

@@ -86,7 +86,7 @@ def run(
             if every is None or crew.stopping.wait(max(0.0, began + every - time.monotonic())):
                 break
     state = status_now(store, clock)
-    return Summary(ticks=ticks, blocks_done=state["blocks"]["done"], status=state)
+    return Summary(ticks, state["blocks"]["done"], state, crew.stopping.is_set())
 
 
 def _small_blocks(config: Config) -> JobSection:

@@ -1,6 +1,10 @@
 """The whole job on the in-process runner: conservation, and the same dump however the log is cut."""
 
+import signal
+import threading
 from pathlib import Path
+
+import pytest
 
 from pipelines import jobs
 from pipelines.sources.file_planner import FilePlanner
@@ -26,7 +30,7 @@ def run(store: Store, source: str, block_bytes: int = 1 << 20) -> bytes:
         sampling=SamplingSection(rate=0.3),
         job=JobSection(block_bytes=block_bytes),
     )
-    jobs.run(config, store, Now(), logs=[source], progress=jobs.silent)
+    assert not jobs.run(config, store, Now(), logs=[source], progress=jobs.silent).stopped, "by a signal from outside"
     with store.read() as tx:
         found = status(tx, Now().now())
         assert found["seen"] == found["quarantined"] + found["unsampled"] + found["sampled"] + found["repeats"]
@@ -59,6 +63,31 @@ def test_what_was_planned_before_the_clock_was_set_back_is_read(store: Store, tm
     ahead = ManualClock(Now().now() + 2 * HOUR)
     FilePlanner(store, ahead, 2_000).plan(f"{tmp_path}/*.jsonl")
     run(store, f"{tmp_path}/*.jsonl")
+
+
+class Interrupted(Now):
+    """Somebody presses Ctrl-C as soon as the job listens to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before = signal.getsignal(signal.SIGINT)
+
+    def now(self) -> int:
+        if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is not self.before:
+            signal.raise_signal(signal.SIGINT)
+        return super().now()
+
+
+def test_a_signal_ends_what_the_job_is_a_step_of(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "log.jsonl").write_bytes(b"\n".join(log()) + b"\n")
+    config = Config(store=StoreSection(url=store.url))
+    with pytest.raises(KeyboardInterrupt):
+        jobs.run_silently(config, store, Interrupted(), f"{tmp_path}/*.jsonl")
+    with store.read() as tx:
+        assert status(tx, Now().now())["seen"] == 0
+    jobs.run_silently(config, store, Now(), f"{tmp_path}/*.jsonl")
+    with store.read() as tx:
+        assert status(tx, Now().now())["seen"] == 321
 
 
 def test_a_store_named_on_the_command_line_is_the_one_that_is_written(tmp_path: Path) -> None:

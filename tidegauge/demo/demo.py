@@ -98,13 +98,13 @@ def _day(
 ) -> None:
     """A day of production: traffic, the job, labels, and the job again."""
     assistant.write_day(logs, clock.day)
-    source = [f"{logs}/*.jsonl"]
-    jobs.run(config, store, clock, logs=source, progress=jobs.silent)
+    source = f"{logs}/*.jsonl"
+    jobs.run_silently(config, store, clock, source)
     with store.read() as tx:
         cases = list(export_cases(tx))
     labels = list(_labels(cases, assistant.truth, seed))
     import_and_act(store, config, clock, labels)
-    jobs.run(config, store, clock, logs=source, progress=jobs.silent)
+    jobs.run_silently(config, store, clock, source)
     with store.read() as tx:
         found = len(incident_rows(tx))
     say(

@@ -173,7 +173,7 @@ class _Rehearsal:
         """Six more hours of traffic, the job over them, and the labels that have come back meanwhile."""
         self.clock.quarters = quarter + 1
         self.scenario.write_quarter(self._logs, quarter)
-        jobs.run(self._config, self.store, self.clock, logs=[f"{self._logs}/*.jsonl"], progress=jobs.silent)
+        jobs.run_silently(self._config, self.store, self.clock, f"{self._logs}/*.jsonl")
         with self.store.read() as tx:
             queued = [case["request_id"] for case in export_cases(tx)]
         for name in queued:
