@@ -3,7 +3,8 @@
 import json
 import re
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
 
 _OBJECT = re.compile(rb"^([ \t]*\{)(?=[ \t]*(\})?)", re.MULTILINE)
 _LONGEST = 256  # as every segment of a request
@@ -13,15 +14,18 @@ _PLACES = 1 << 24
 Headers = Mapping[str, str | bytes | None] | Sequence[tuple[str, str | bytes | None]]
 
 
-def lines_of(value: bytes | None, before: bytes = b"") -> bytes:
-    """A record's value as whole lines: one request, or several with newlines between them. Without a value (a
-    tombstone) a blank line. `before` is put at the begin of each object, where what the object says itself wins.
+def whole_lines(values: Iterable[bytes | None]) -> list[bytes]:
+    """Each record's value as whole lines: one request, or several with newlines between them. Without a value (a
+    tombstone) a blank line.
     """
-    if not value:
-        return b"\n"
-    if before:
-        value = _OBJECT.sub(lambda found: found[1] + before + (b"" if found[2] else b","), value)
-    return value if value.endswith(b"\n") else value + b"\n"
+    return [value if value and value.endswith(b"\n") else (value or b"") + b"\n" for value in values]
+
+
+def with_members(value: bytes | None, before: bytes) -> bytes | None:
+    """A value with some members put at the begin of each object, where what the object says itself wins."""
+    if not value or not before:
+        return value
+    return _OBJECT.sub(lambda found: found[1] + before + (b"" if found[2] else b","), value)
 
 
 def members(headers: Headers | None, wanted: Mapping[str, str]) -> bytes:
@@ -50,11 +54,11 @@ class Index:
         self._offsets: list[int] = []
         self._size = 0
 
-    def add(self, offset: int, size: int) -> None:
-        """The next record, and how many bytes its lines are."""
-        self._begins.append(self._size)
-        self._offsets.append(offset)
-        self._size += size
+    def extend(self, offsets: Iterable[int], lines: Iterable[bytes]) -> None:
+        """The next records, and the lines of each."""
+        self._offsets += offsets
+        *begins, self._size = accumulate(map(len, lines), initial=self._size)
+        self._begins += begins
 
     def place(self, start: int) -> int:
         """A number for the line that begins at byte `start`, unique in its partition: its record's offset times 2^24,

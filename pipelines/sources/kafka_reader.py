@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pipelines.sources import kafka_client
 from pipelines.sources.kafka_client import Cluster, said
-from pipelines.sources.kafka_lines import Index, lines_of, members
+from pipelines.sources.kafka_lines import Index, members, whole_lines, with_members
 from pipelines.sources.kafka_ranges import number_of, topic_of
 from tidegauge.config_sources import SourceSection
 from tidegauge.domain import Block
@@ -55,8 +55,8 @@ class KafkaReader:
         self._check(claimed)
         self.index = Index()
         try:
-            for messages in self._messages(block):
-                yield self._lines(messages)
+            for records in self._records(block):
+                yield self._lines(records)
         except KafkaException as error:
             raise SourceError(f"{block.path}: {said(error)}") from error
         self._check(claimed)
@@ -74,7 +74,7 @@ class KafkaReader:
         if planned and found and found != planned:
             raise SourceChanged(f"{topic}: was deleted and made anew since it was planned")
 
-    def _messages(self, block: Block) -> "Iterator[list[Message]]":
+    def _records(self, block: Block) -> "Iterator[dict[int, Message]]":
         from confluent_kafka import KafkaException, TopicPartition
 
         consumer = self._connected()
@@ -85,33 +85,33 @@ class KafkaReader:
             with suppress(KafkaException):
                 consumer.unassign()
 
-    def _until(self, consumer: "Consumer", block: Block) -> "Iterator[list[Message]]":
-        """Batches of records up to the block's end."""
+    def _until(self, consumer: "Consumer", block: Block) -> "Iterator[dict[int, Message]]":
+        """Batches of records, by offset, up to the block's end."""
         reached, heard = block.start, time.monotonic()
         while reached < block.stop:
-            messages, reached = self._batch(consumer, block, reached)
-            if messages:
-                yield messages
-            if messages or reached >= block.stop:
+            records, reached = self._batch(consumer, block, reached)
+            if records:
+                yield records
+            if records or reached >= block.stop:
                 heard = time.monotonic()
             elif time.monotonic() - heard > STALL_SECONDS:
                 raise SourceError(f"{block.path}: nothing behind offset {reached}; planned was up to {block.stop}")
 
-    def _batch(self, consumer: "Consumer", block: Block, reached: int) -> "tuple[list[Message], int]":
+    def _batch(self, consumer: "Consumer", block: Block, reached: int) -> "tuple[dict[int, Message], int]":
         """What is there of the block, and up to which offset that is."""
         first = consumer.poll(_POLL_SECONDS)
         if first is None:
-            return [], reached
-        kept: list[Message] = []
+            return {}, reached
+        kept: dict[int, Message] = {}
         for message in (first, *consumer.consume(_AT_ONCE, 0)):
-            error, offset = message.error(), message.offset() or 0
-            if error is not None:
+            offset = message.offset() or 0
+            if (error := message.error()) is not None:
                 self._judge(block, error)
                 reached = max(reached, offset)  # the end of what is there now, behind all markers
             elif offset >= block.stop:
                 return kept, block.stop
             elif offset >= reached:
-                kept.append(message)
+                kept[offset] = message
                 reached = offset + 1
         return kept, reached
 
@@ -127,14 +127,14 @@ class KafkaReader:
                 raise SourceChanged(f"{block.path}: offsets before {first} are gone; planned was from {block.start}")
         raise SourceError(f"{block.path}: {error.str()}")
 
-    def _lines(self, messages: "list[Message]") -> bytes:
-        wanted, parts = self._section.headers, []
-        for message in messages:
-            before = members(message.headers(), wanted) if wanted else b""
-            lines = lines_of(message.value(), before)
-            self.index.add(message.offset() or 0, len(lines))
-            parts.append(lines)
-        return b"".join(parts)
+    def _lines(self, records: "dict[int, Message]") -> bytes:
+        values = [message.value() for message in records.values()]
+        if wanted := self._section.headers:
+            headers = (members(message.headers(), wanted) for message in records.values())
+            values = list(map(with_members, values, headers))
+        lines = whole_lines(values)
+        self.index.extend(records, lines)
+        return b"".join(lines)
 
     def _connected(self) -> "Consumer":
         if self._consumer is None:
