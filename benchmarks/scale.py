@@ -6,9 +6,9 @@ Wants TIDEGAUGE_TEST_ENGINES (see `make engines`) and TIDEGAUGE_TEST_POSTGRESQL_
 two measurements of this run:
 
 judges    answers a second of the judge of a job that waits for it: two task managers against one
-overhead  CPU seconds, user and system, of Flink and its workers reading from Kafka, against `tidegauge run` on the same
-          log in a file, both on PostgreSQL; the broker's own are given beside it. Of two logs, so that what starts cost
-          can be told from what a record costs
+overhead  CPU seconds, user and system, of Flink and a worker reading from Kafka, against `tidegauge run`, which is one
+          process too, on the same log in a file, both on PostgreSQL; the broker's own are given beside it. Of two logs,
+          so that what starts cost can be told from what a record costs
 idle      CPU seconds a second of all processes of a stream to which nothing comes: its own and the engine's
 growth    seconds and resident memory of `tidegauge run`: a log of ten times the records against one
 
@@ -41,7 +41,7 @@ from tidegauge.testing.judge_server import JudgeServer
 JUDGED = 1_600
 CONCURRENCY = 8
 LATENCY = 0.2
-OVERHEAD_RECORDS = (400_000, 2_400_000)
+OVERHEAD_RECORDS = (400_000, 5_000_000)
 GROWTH_RECORDS = 500_000
 IDLE_SECONDS = 60
 
@@ -117,12 +117,12 @@ def _overhead(count: int) -> dict[str, float]:
                 producer.send(lines)
             idle = cpu([broker.status()[0].pid])
             with cluster(1, folder) as flink, database() as url:
-                section = {"flink": flink.section | {"parallelism": 2}}
+                section = {"flink": flink.section | {"parallelism": 1}}
                 config = {"sources": [{"kafka": broker.bootstrap, "topics": "requests"}], "stream": section, "job": {}}
                 with Stream(folder / "stream", "flink", url, config) as stream:
                     parts = [part.pid for part in flink.status()]
                     before = cpu(parts)
-                    stream.wait_until_done(count, 900)
+                    stream.wait_until_done(count, 1_800)
                     engine = cpu(parts) - before + cpu([stream.pid])
                     stream.stop()
             kafka = cpu([broker.status()[0].pid]) - idle
