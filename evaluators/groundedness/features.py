@@ -28,6 +28,7 @@ MOST_RESPONSE = 20_000
 """Characters of an answer that are read."""
 
 SENTENCE = re.compile(r"[.!?](?=\s)|\n|[\u3002\uff01\uff1f]")
+QUESTION = re.compile(r"\?(?!\S)|\uff1f")
 COPIED = 3
 """Words in a row that make a copied passage."""
 
@@ -99,6 +100,7 @@ def find(response: str, contexts: tuple[str, ...], question: str = "") -> Found:
     values["inexact_numbers"] = _saturated(faults.inexact / per)
     values["names_in_all"] = _saturated(len(faults.names))
     values["numbers_in_all"] = _saturated(len(faults.numbers))
+    values["questions"] = _saturated(len(QUESTION.findall(text)) / per)
     return Found(values, sorted(faults.found, key=lambda fault: (fault.start, fault.note == NOVEL)))
 
 
@@ -189,7 +191,7 @@ def _clauses(s: _Sentence, bigrams: frozenset[tuple[str, str]]) -> Iterable[floa
 
 def _novelty(sentences: Sequence[_Sentence], source: Source, asked: frozenset[str]) -> dict[str, float]:
     """Of the words that carry content."""
-    content = novel = claims = novel_claims = paraphrased = unexplained = 0
+    content = novel = claims = novel_claims = presumed = paraphrased = unexplained = 0
     keys = source.blocks.keys()
     for s in sentences:
         content += len(s.content)
@@ -206,12 +208,15 @@ def _novelty(sentences: Sequence[_Sentence], source: Source, asked: frozenset[st
             alike = SYNONYMS.get(f)
             if alike and not keys.isdisjoint(alike):
                 paraphrased += 1
-            elif f not in asked and not word.endswith(_VERBAL):
+            elif f in asked:
+                presumed += not fills
+            elif not word.endswith(_VERBAL):
                 unexplained += 1
     content = max(1, content)
     return {
         "novel_words": novel / content,
         "novel_claims": novel_claims / max(1, claims),
+        "presumed": presumed / max(1, claims),
         "paraphrased": paraphrased / content,
         "unexplained_nouns": unexplained / content,
     }
@@ -378,6 +383,6 @@ def _rounded(f: str, numbers: Sequence[float]) -> bool:
 
 CONSTANTS = (
     (MOST_RESPONSE, COPIED, SHORTEST_CLAUSE, SHORTEST_SENTENCE, DENIED_WITHIN, NUMBER_WITHIN, BLOCK),
-    (SENTENCE.pattern, _VERBAL, sorted(_CLAUSE_ENDS)),
+    (SENTENCE.pattern, QUESTION.pattern, _VERBAL, sorted(_CLAUSE_ENDS)),
 )
 """What the features depend on, for the content hash."""

@@ -41,7 +41,7 @@ class Groundedness:
     """Scores what the answer says beyond its contexts or against them; without contexts or answer it has no score."""
 
     name = "groundedness"
-    version = "1.0.0"
+    version = "1.1.0"
     needs = frozenset({"contexts"})
     asks = False
     edges: tuple[float, ...] = EDGES

@@ -45,7 +45,9 @@ TOKEN = re.compile(rf"\d+(?:[.,:/]\d+)*|[^\W\d_{_CJK}]+(?:['\u2019][^\W\d_]+)?|[
 ASCII_TOKEN = re.compile(r"[a-z]+(?:'[a-z]+)?|\d+(?:[.,:/]\d+)*")
 """The same for lower-case ASCII, in half the time."""
 
-ISO_DATE = re.compile(r"\b[12]\d{3}-(0[1-9]|1[0-2])-\d\d\b")
+ISO_DATE = re.compile(r"-(?<=\b[12]\d{3}-)(0[1-9]|1[0-2])-\d\d\b")
+"""Looks for a hyphen first, which is fast."""
+
 SKIPPED = STOPWORDS | NEGATIONS | frozenset(("st", "nd", "rd", "th"))
 """Stems that carry no content of their own."""
 

@@ -106,6 +106,21 @@ def test_what_the_question_names_is_no_invented_name() -> None:
     )
 
 
+def test_what_the_question_presumes_and_the_contexts_do_not_have_counts_against_an_answer() -> None:
+    def presumed(response: str, question: str) -> float:
+        return find(response, (REFUNDS,), question).features["presumed"]
+
+    assert presumed("The courier refunds customs.", "Does the courier refund customs?") > 0
+    assert presumed("The courier refunds customs.", "") == 0
+    assert presumed("Refunds arrive.", "Do refunds arrive?") == 0
+
+
+def test_a_question_is_no_answer() -> None:
+    assert score_of(f"{RIGHT} Do you like it?", BRIDGE) > score_of(f"{RIGHT} Do you like it.", BRIDGE)
+    asked = {said: find(said, (REFUNDS,)).features["questions"] for said in ("See a.example/x?y=1.", "Why? Why?", "")}
+    assert list(asked.values()) == [0, 0.5, 0]
+
+
 def test_a_long_answer_is_not_guilty_by_its_length() -> None:
     once = score_of(f"{RIGHT} It is open at night.", BRIDGE)
     assert score_of(f"{RIGHT} It is open at night. " * 20, BRIDGE) == pytest.approx(once, abs=0.02)
