@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 
 import httpx
 
@@ -47,7 +48,19 @@ def options(runner: str, section: StreamSection, further: Sequence[str] = ()) ->
         case "dataflow":
             yield ["--runner=DataflowRunner", "--streaming", *given]
         case _:
+            _check_name(runner)
             yield [f"--runner={runner}", "--streaming", *given]
+
+
+def _check_name(runner: str) -> None:
+    """Raises UsageError for a name that Beam has no runner of; the class path of one may be anybody's."""
+    from apache_beam.options.pipeline_options import StandardOptions
+
+    known = {name.lower().removesuffix("runner") for name in StandardOptions.KNOWN_RUNNER_NAMES}
+    if "." not in runner and runner.lower().removesuffix("runner") not in known:
+        near = get_close_matches(runner.lower(), known | {"prism", "flink", "dataflow"}, n=1)
+        hint = f"did you mean {near[0]}?" if near else "write prism, flink, dataflow, or another by name or class path"
+        raise UsageError(f"--runner: Beam has no {runner}; {hint}")
 
 
 @contextmanager

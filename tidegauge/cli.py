@@ -8,16 +8,12 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from tidegauge.errors import TidegaugeError, UsageError
+from tidegauge.arguments import Parser
+from tidegauge.errors import TidegaugeError
 
 _EPILOG = "Exit codes: 0 done, 1 failed, 2 bad usage or configuration, 3 a breach, with slo --fail-on-breach."
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{self.prog}: {message}; see {self.prog} --help")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,14 +49,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """All commands and flags."""
-    top = _Parser(
+    top = Parser(
         prog="tidegauge",
         description="Measures the quality of LLM answers in production, and acts when it is provably too low.",
         epilog=_EPILOG,
     )
     _global_flags(top, None)
     top.add_argument("--version", action="version", version=f"tidegauge {importlib.metadata.version('tidegauge')}")
-    shared = _Parser(add_help=False)
+    shared = Parser(add_help=False)
     _global_flags(shared, argparse.SUPPRESS)
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for add in (
@@ -97,7 +93,7 @@ def _global_flags(to: argparse.ArgumentParser, default: str | None) -> None:
 class _Commands:
     """Adds commands to one level of the parser."""
 
-    def __init__(self, commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:
+    def __init__(self, commands: "argparse._SubParsersAction[Any]", shared: Parser) -> None:
         self._commands, self._shared = commands, shared
 
     def add(self, name: str, text: str, module: str, function: str = "run") -> argparse.ArgumentParser:
@@ -108,14 +104,14 @@ class _Commands:
         return added
 
 
-def _setup(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:
+def _setup(commands: "argparse._SubParsersAction[Any]", shared: Parser) -> None:
     group = _Commands(commands, shared)
     init = group.add("init", "write a commented tidegauge.yaml that works as it is", "init")
     init.add_argument("directory", nargs="?", type=Path, default=Path(), metavar="DIR")
     group.add("check", "read the configuration, the rubric and the evaluators, and say what is on", "check")
 
 
-def _job(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:
+def _job(commands: "argparse._SubParsersAction[Any]", shared: Parser) -> None:
     group = _Commands(commands, shared)
     run = group.add("run", "the job: read what is new, judge, decide, deliver", "run")
     run.add_argument("--every", metavar="TIME", help="again and again, such as every 60s, 5m or 1h, until SIGTERM")
@@ -134,7 +130,7 @@ def _job(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:
         job.add_argument("--json-logs", action="store_true", help="progress as JSON lines")
 
 
-def _results(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:
+def _results(commands: "argparse._SubParsersAction[Any]", shared: Parser) -> None:
     group = _Commands(commands, shared)
     status = _json(group.add("status", "what was seen, sampled, judged and labelled, and what waits", "status"))
     status.add_argument(
@@ -168,7 +164,7 @@ def _results(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> No
     dump.add_argument("--canonical", action="store_true", required=True, help="only what the log determines")
 
 
-def _incidents(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:
+def _incidents(commands: "argparse._SubParsersAction[Any]", shared: Parser) -> None:
     incidents = _json(_Commands(commands, shared).add("incidents", "proven breaches and their rollbacks", "incidents"))
     incidents.add_argument("--dead", action="store_true", help="only those whose webhook was given up")
     inner = _Commands(incidents.add_subparsers(title="actions", metavar="ACTION"), shared)
@@ -183,7 +179,7 @@ def _incidents(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> 
     why.add_argument("incident", metavar="INCIDENT")
 
 
-def _sampling(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:
+def _sampling(commands: "argparse._SubParsersAction[Any]", shared: Parser) -> None:
     sampling = commands.add_parser("sampling", help="the sampling plan: show it, change it", parents=[shared])
     inner = _Commands(sampling.add_subparsers(title="actions", metavar="ACTION", required=True), shared)
     _json(inner.add("show", "the plan's rows", "sampling", "show"))
@@ -197,7 +193,7 @@ def _sampling(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> N
     plan.add_argument("--from", dest="valid_from", metavar="TIME", help="RFC 3339; default: as soon as it may be")
 
 
-def _power(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:
+def _power(commands: "argparse._SubParsersAction[Any]", shared: Parser) -> None:
     power = _json(
         _Commands(commands, shared).add("power", "how long a rise stays unseen, and what labels buy", "power")
     )
@@ -213,7 +209,7 @@ def _power(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None
     power.add_argument("--plot", type=Path, metavar="FILE", help="as PNG, SVG or PDF")
 
 
-def _capacity(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:
+def _capacity(commands: "argparse._SubParsersAction[Any]", shared: Parser) -> None:
     capacity = _json(
         _Commands(commands, shared).add(
             "capacity", "what so many requests a day take: workers, store, judge, money", "capacity"
@@ -231,7 +227,7 @@ def _capacity(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> N
     capacity.add_argument("--retention-days", type=int, default=90, metavar="DAYS", help="what the store keeps; 90")
 
 
-def _review(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:
+def _review(commands: "argparse._SubParsersAction[Any]", shared: Parser) -> None:
     review = commands.add_parser("review", help="cases for reviewers out, their labels in", parents=[shared])
     inner = _Commands(review.add_subparsers(title="actions", metavar="ACTION", required=True), shared)
     export = inner.add("export", "queued cases as JSON lines", "review", "export")
@@ -240,7 +236,7 @@ def _review(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> Non
     labels.add_argument("file", type=Path, metavar="FILE")
 
 
-def _judge(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:
+def _judge(commands: "argparse._SubParsersAction[Any]", shared: Parser) -> None:
     judge = commands.add_parser("judge", help="how far the judges can be trusted", parents=[shared])
     inner = _Commands(judge.add_subparsers(title="actions", metavar="ACTION", required=True), shared)
     report = _json(
@@ -254,7 +250,7 @@ def _judge(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None
     _who(trust)
 
 
-def _stops(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:
+def _stops(commands: "argparse._SubParsersAction[Any]", shared: Parser) -> None:
     stops = _json(_Commands(commands, shared).add("stops", "intents whose decisions are frozen", "stops"))
     inner = _Commands(stops.add_subparsers(title="actions", metavar="ACTION"), shared)
     add = inner.add("set", "freeze the decisions of an intent", "stops", "add")
@@ -275,7 +271,7 @@ def _login() -> str:
     return os.environ.get("USER") or os.environ.get("LOGNAME") or "unknown"
 
 
-def _rubric(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:
+def _rubric(commands: "argparse._SubParsersAction[Any]", shared: Parser) -> None:
     rubric = commands.add_parser("rubric", help="what judges are asked: versions, releases", parents=[shared])
     inner = _Commands(rubric.add_subparsers(title="actions", metavar="ACTION", required=True), shared)
     _json(inner.add("list", "shipped ones and your own", "rubric", "known"))
@@ -298,7 +294,7 @@ def _rubric(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> Non
     release.add_argument("--gold", type=Path, metavar="FILE", help="labelled cases; default: those of the store")
 
 
-def _gold(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:
+def _gold(commands: "argparse._SubParsersAction[Any]", shared: Parser) -> None:
     gold = commands.add_parser("gold", help="cases with known labels, to measure judges by", parents=[shared])
     inner = _Commands(gold.add_subparsers(title="actions", metavar="ACTION", required=True), shared)
     add = inner.add("add", "labels in: {request_id or response, hallucinated, reviewer} a line", "gold", "add")
@@ -314,7 +310,7 @@ def _gold(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:
     again.add_argument("--run", metavar="ID", help="go on with an earlier run")
 
 
-def _evaluator(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:
+def _evaluator(commands: "argparse._SubParsersAction[Any]", shared: Parser) -> None:
     evaluator = commands.add_parser("evaluator", help="evaluators of your own", parents=[shared])
     inner = _Commands(evaluator.add_subparsers(title="actions", metavar="ACTION", required=True), shared)
     inner.add("new", "write a module to start from", "evaluator", "new").add_argument("name", metavar="NAME")
@@ -322,7 +318,7 @@ def _evaluator(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> 
     inner.add("test", "run the contract suite on one", "evaluator", "test").add_argument("name", metavar="NAME")
 
 
-def _files(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:
+def _files(commands: "argparse._SubParsersAction[Any]", shared: Parser) -> None:
     evaluate = _Commands(commands, shared).add("evaluate", "the same evaluators on any JSON lines", "evaluate")
     evaluate.add_argument("file", type=Path, metavar="FILE")
     evaluate.add_argument("--out", type=Path, required=True, metavar="FILE")
@@ -338,7 +334,7 @@ def _files(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None
     )
 
 
-def _store(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:
+def _store(commands: "argparse._SubParsersAction[Any]", shared: Parser) -> None:
     store = commands.add_parser("store", help="look after the store", parents=[shared])
     inner = _Commands(store.add_subparsers(title="actions", metavar="ACTION", required=True), shared)
     prune = _json(inner.add("prune", "remove texts that are older than is wanted; counts stay", "store", "prune"))
@@ -347,7 +343,7 @@ def _store(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None
     prune.add_argument("--dry-run", action="store_true", help="only say what would be removed")
 
 
-def _demo(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:
+def _demo(commands: "argparse._SubParsersAction[Any]", shared: Parser) -> None:
     demo = _Commands(commands, shared).add("demo", "two simulated weeks of production, from log to rollback", "demo")
     demo.add_argument("--seed", type=int, default=1, metavar="N")
     demo.add_argument("--regress", default="refunds.policy", metavar="INTENT", help="which intent breaks, or none")
@@ -356,7 +352,7 @@ def _demo(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:
     demo.add_argument("--days", type=int, default=14, metavar="N")
 
 
-def _drill(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:
+def _drill(commands: "argparse._SubParsersAction[Any]", shared: Parser) -> None:
     drill = _Commands(commands, shared).add(
         "drill", "rehearse a regression on the real path, in a store of its own", "drill"
     )
@@ -377,7 +373,7 @@ def _json(to: argparse.ArgumentParser) -> argparse.ArgumentParser:
     return to
 
 
-def _engine(commands: "argparse._SubParsersAction[Any]", shared: _Parser) -> None:
+def _engine(commands: "argparse._SubParsersAction[Any]", shared: Parser) -> None:
     engine = _Commands(commands, shared).add("engine", "Prism, Flink and Kafka for development, on loopback", "engine")
     inner = _Commands(engine.add_subparsers(title="actions", metavar="ACTION", required=True), shared)
     install = inner.add("install", "put pinned artifacts of the package indexes in place", "engine", "install")

@@ -29,6 +29,8 @@ def test_a_first_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     assert main(["init"]) == 0
     assert main(["init"]) == 2  # never overwrites
     assert main(["check"]) == 0
+    assert main(["run"]) == 0
+    assert "no record was found; next: `tidegauge check`" in capsys.readouterr().err
     (tmp_path / "logs").mkdir()
     rows = [line(request_id=f"r-{n}") for n in range(200)]
     (tmp_path / "logs" / "a.jsonl").write_bytes(b"\n".join(rows) + b"\n")

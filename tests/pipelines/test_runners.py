@@ -78,6 +78,14 @@ def test_other_runners_are_beams_own() -> None:
         "--streaming",
         "--a=b",
     ]
+    assert _options("ours.runners.Fast", StreamSection())[0] == "--runner=ours.runners.Fast"
+
+
+def test_a_runner_that_beam_does_not_know_is_refused_before_anything_runs() -> None:
+    with pytest.raises(UsageError, match=r"Beam has no flnk; did you mean flink\?"):
+        _options("flnk", StreamSection())
+    with pytest.raises(UsageError, match="Beam has no xyz; write prism, flink, dataflow"):
+        _options("xyz", StreamSection())
 
 
 def test_prism_ends_with_a_stream_that_is_killed(tmp_path: Path) -> None:

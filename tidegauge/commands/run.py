@@ -41,7 +41,10 @@ def run(context: Context) -> int:
     if not args.json_logs:
         found = summary.status
         note(f"seen {found['seen']}, sampled {found['sampled']}, judged {found['judged']}, pending {found['pending']}")
-        note("next: tidegauge status")
+        if found["seen"]:
+            note("next: tidegauge status")
+        else:
+            note("no record was found; next: `tidegauge check` says what each source holds")
     return 0
 
 
