@@ -10,13 +10,13 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from difflib import get_close_matches
 
 import httpx
 
 from pipelines import leash
 from tidegauge.config import FlinkSection, PrismSection, StreamSection
 from tidegauge.errors import UsageError
+from tidegauge.spelling import did_you_mean
 
 _log = logging.getLogger("tidegauge")
 
@@ -58,9 +58,9 @@ def _check_name(runner: str) -> None:
 
     known = {name.lower().removesuffix("runner") for name in StandardOptions.KNOWN_RUNNER_NAMES}
     if "." not in runner and runner.lower().removesuffix("runner") not in known:
-        near = get_close_matches(runner.lower(), known | {"prism", "flink", "dataflow"}, n=1)
-        hint = f"did you mean {near[0]}?" if near else "write prism, flink, dataflow, or another by name or class path"
-        raise UsageError(f"--runner: Beam has no {runner}; {hint}")
+        hint = did_you_mean(runner.lower(), known, cutoff=0.6)
+        other = "; write prism, flink, dataflow, or another by name or class path"
+        raise UsageError(f"--runner: Beam has no {runner}{hint or other}")
 
 
 @contextmanager

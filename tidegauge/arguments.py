@@ -2,10 +2,10 @@
 
 import argparse
 import re
-from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from tidegauge.errors import UsageError
+from tidegauge.spelling import did_you_mean
 
 _CHOICE = re.compile(r"(?P<what>.*)invalid choice: '?(?P<given>.*?)'? \(choose from (?P<allowed>.*)\)", re.DOTALL)
 _NEAR = 0.6
@@ -24,7 +24,8 @@ class Parser(argparse.ArgumentParser):
         found, left = super().parse_known_args(args, namespace)
         if left:
             flags = [flag for action in self._actions for flag in action.option_strings]
-            self.error("; ".join(f"there is no {word}{_hint(word.partition('=')[0], flags)}" for word in left))
+            hints = (did_you_mean(word.partition("=")[0], flags, _NEAR) for word in left)
+            self.error("; ".join(f"there is no {word}{hint}" for word, hint in zip(left, hints, strict=True)))
         return found, left
 
 
@@ -34,12 +35,5 @@ def _with_nearest(message: str) -> str:
     if said is None:
         return message
     allowed = [name.strip("' ") for name in said["allowed"].split(",")]
-    hint = _hint(said["given"], allowed)
+    hint = did_you_mean(said["given"], allowed, _NEAR)
     return f"{said['what']}there is no {said['given']}{hint or '; there are ' + ', '.join(allowed)}"
-
-
-def _hint(given: str, allowed: Sequence[str]) -> str:
-    import difflib
-
-    close = difflib.get_close_matches(given, allowed, n=1, cutoff=_NEAR)
-    return f"; did you mean {close[0]}?" if close else ""

@@ -4,7 +4,6 @@ A message names the file, the line, the key, what is wrong and what is allowed. 
 `tidegauge.config`, so that a new key needs no word here.
 """
 
-import difflib
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -19,6 +18,7 @@ from tidegauge.config import Config
 from tidegauge.config_rules import KNOWN_SECRETS, broken_rule, password_in
 from tidegauge.errors import ConfigError, ObjectivesInvalid
 from tidegauge.openslo import Slo, read_files, resolve
+from tidegauge.spelling import did_you_mean, nearest
 
 DEFAULT_NAME = "tidegauge.yaml"
 PREFIX = "TIDEGAUGE_"
@@ -52,8 +52,8 @@ def misspelt(environ: Mapping[str, str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for name in sorted(environ):
         if name.startswith(PREFIX) and name not in known:
-            close = difflib.get_close_matches(name, known, n=1, cutoff=0.9)
-            found.update({name: close[0]} if close else {})
+            meant = nearest(name, known, cutoff=0.9)
+            found.update({name: meant} if meant else {})
     return found
 
 
@@ -267,7 +267,7 @@ def _leaf(value: Any, kind: Any, fail: Any, shown: str) -> Any:
             return value
         if isinstance(one, msgspec.inspect.FloatType) and number and _finite(value) and _within(value, one):
             return float(value)
-    near = _nearest(str(value), [str(v) for k in kinds for v in getattr(k, "values", ())])
+    near = did_you_mean(str(value), [str(v) for k in kinds for v in getattr(k, "values", ())])
     return fail(f"expected {_allowed(kind)}, got {shown}{near}")
 
 
@@ -323,11 +323,6 @@ def _dotted(key: Key) -> str:
     return ".".join(part if len(part) <= 60 else part[:57] + "..." for part in key).replace("\n", " ")
 
 
-def _nearest(name: str, allowed: list[str]) -> str:
-    close = difflib.get_close_matches(name, allowed, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]}?" if close else ""
-
-
 def _unknown(key: Key, fields: Mapping[str, Any]) -> str:
     secret = KNOWN_SECRETS.get(key)
     if secret is None and _SECRET.search(key[-1]):
@@ -335,4 +330,4 @@ def _unknown(key: Key, fields: Mapping[str, Any]) -> str:
         secret = next((v for k, v in KNOWN_SECRETS.items() if k[:1] == key[:1]), secret)
     if secret:
         return f"a secret does not belong in this file; set {secret}"
-    return f"unknown key; allowed: {', '.join(sorted(fields))}{_nearest(key[-1], list(fields))}"
+    return f"unknown key; allowed: {', '.join(sorted(fields))}{did_you_mean(key[-1], fields)}"

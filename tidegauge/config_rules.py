@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable
 from datetime import date
-from difflib import get_close_matches
 from importlib.metadata import entry_points
 from zoneinfo import available_timezones
 
@@ -12,6 +11,7 @@ import msgspec
 from tidegauge.config import Config, JudgeSection, MatchSection
 from tidegauge.config_sources import SourceSection
 from tidegauge.openslo import JUDGED
+from tidegauge.spelling import did_you_mean
 
 EVALUATORS = ("rules", "overlap", "groundedness", "judge")
 """Names of the shipped evaluators."""
@@ -165,8 +165,7 @@ def _evaluators(config: Config) -> Problem | None:
     allowed = evaluator_names(config)
     for place, step in enumerate(steps):
         if step.name not in allowed:
-            near = get_close_matches(step.name, allowed, n=1, cutoff=0.5)
-            hint = f"; did you mean {near[0]}?" if near else ""
+            hint = did_you_mean(step.name, allowed)
             return (*key, str(place)), f"unknown evaluator {step.name[:40]!r}; allowed: {', '.join(allowed)}{hint}"
         low, high = step.stop_below, step.stop_above
         if low is not None and high is not None and low > high:

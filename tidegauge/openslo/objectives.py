@@ -1,6 +1,5 @@
 """What documents mean for Tidegauge: an objective per indicator and intent, its window and its burn levels."""
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,6 +23,7 @@ from tidegauge.openslo.documents import (
     TimeWindow,
 )
 from tidegauge.openslo.read import Path_, Placed, shown
+from tidegauge.spelling import did_you_mean, nearest
 
 COUNTED = ("fallback_share", "task_success", "error_rate", "latency")
 """Indicators that the rollups count over all requests."""
@@ -103,8 +103,7 @@ class _Known:
         if found is not None:
             return getattr(found.document, "spec")  # noqa: B009 - every kind has one
         names = [known for of, known in self.documents if of is kind]
-        near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-        self.wrong(at, path, f"nothing is called {name[:60]}" + (f"; did you mean {near[0]}?" if near else ""))
+        self.wrong(at, path, f"nothing is called {name[:60]}{did_you_mean(name, names)}")
         return None
 
     def wrong(self, at: Placed, path: Path_, problem: str) -> None:
@@ -146,8 +145,8 @@ def _check_annotations(known: _Known, one: Placed) -> None:
     for name in one.document.metadata.annotations:
         short = name.removeprefix(PREFIX)
         if name.startswith(PREFIX) and short not in _ANNOTATIONS:
-            near = difflib.get_close_matches(short, _ANNOTATIONS, n=1, cutoff=0.5)
-            hint = f"; did you mean {PREFIX}{near[0]}?" if near else ""
+            near = nearest(short, _ANNOTATIONS)
+            hint = f"; did you mean {PREFIX}{near}?" if near else ""
             known.wrong(one, ("metadata", "annotations", name), f"allowed: {', '.join(_ANNOTATIONS)}{hint}")
 
 
@@ -201,8 +200,7 @@ def _slo(known: _Known, at: Placed, document: SloDocument) -> Slo | None:
 def _unknown_indicator(indicator: str | None) -> str:
     if indicator is None:
         return f"no indicator is named; give {PREFIX}indicator or metricSource.spec.indicator: {', '.join(INDICATORS)}"
-    near = difflib.get_close_matches(indicator, INDICATORS, n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]}?" if near else ""
+    hint = did_you_mean(indicator, INDICATORS)
     return f"unknown indicator {indicator[:60]}; allowed: {', '.join(INDICATORS)}{hint}"
 
 
