@@ -1,6 +1,5 @@
 """The cascade of a configuration."""
 
-import difflib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from tidegauge.config import Config, JudgeSection
 from tidegauge.domain import HALLUCINATION, Calibration, CapabilityMemory, Spending, Value, VerdictCache
 from tidegauge.errors import ConfigError
 from tidegauge.prices import Prices
+from tidegauge.spelling import nearest
 
 OFFLINE: Mapping[str, Callable[[], OfflineEvaluator]] = {
     "rules": Rules,
@@ -91,8 +91,8 @@ def judge_section(config: Config, name: str) -> JudgeSection:
     if name in config.judges:
         return config.judges[name]
     known = [*OFFLINE, "judge", *config.judges]
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+    near = nearest(name, known, cutoff=0.6)
+    hint = f"did you mean {near!r}?" if near else f"there are {', '.join(known)}"
     raise ConfigError(f"evaluation.evaluators: there is no evaluator {name!r}; {hint}")
 
 

@@ -4,7 +4,6 @@ In: JSON lines {id, intent?, question?, contexts, response}, plain or .gz. Out: 
 order of the input, {id, score, label, confidence, reason, evaluator, version}. Every evaluator sees every line.
 """
 
-import difflib
 import gzip
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
@@ -19,6 +18,7 @@ from evaluators.quality import Judged, quality
 from evaluators.window import JudgeWindow
 from tidegauge.domain import Context, Deployment, Request, Score, Verdict
 from tidegauge.errors import UsageError
+from tidegauge.spelling import did_you_mean
 
 _NOWHERE = Deployment(model_version="", prompt_version="", retrieval_index="")
 _SHOWN_PROBLEMS = 20
@@ -119,9 +119,9 @@ class _Collector:
 
     def result(self) -> Report:
         if self.labels_field and self.evaluated and self.labels_field not in self.fields:
-            near = difflib.get_close_matches(self.labels_field, sorted(self.fields), n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(self.fields))}"
-            raise UsageError(f"--labels {self.labels_field}: no line has that field; {hint}")
+            hint = did_you_mean(self.labels_field, self.fields, cutoff=0.6)
+            there_are = f"; there are {', '.join(sorted(self.fields))}"
+            raise UsageError(f"--labels {self.labels_field}: no line has that field{hint or there_are}")
         scored = [v for v in self._verdicts if v.score is not None]
         summary = {
             "lines": self.lines,

@@ -1,7 +1,6 @@
 """The report of an evaluated file for people (HTML with plots) and for CI (thresholds, JUnit)."""
 
 import base64
-import difflib
 import html
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from xml.etree import ElementTree as Xml
 from evaluators import plots
 from evaluators.files import Report
 from tidegauge.errors import UsageError
+from tidegauge.spelling import did_you_mean
 
 MEASURES = ("auroc", "balanced_accuracy", "f1", "kappa")
 _STYLE = (
@@ -56,8 +56,7 @@ def threshold(text: str) -> Threshold:
     known = MEASURES if evaluator else ("faithful",)
     if measure not in known:
         all_names = ["faithful", *(f"EVALUATOR.{m}" for m in MEASURES)]
-        near = difflib.get_close_matches(measure, ["faithful", *MEASURES], n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        hint = did_you_mean(measure, ["faithful", *MEASURES], cutoff=0.6)
         raise UsageError(f"--fail-under {text}: write {', '.join(all_names)}, then = and a number{hint}")
     try:
         least = float(value)

@@ -4,7 +4,6 @@ A rubric is loaded by ``name@version``. Its content hash is over the canonical J
 of keys and line breaks of the file do not count, while any change of a word does.
 """
 
-import difflib
 import importlib.resources
 import re
 from datetime import date
@@ -17,6 +16,7 @@ import yaml
 
 from evaluators.base import content_hash
 from tidegauge.errors import ArtifactChanged, ConfigError
+from tidegauge.spelling import did_you_mean
 
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 Field = Literal["question", "contexts", "response"]
@@ -122,9 +122,8 @@ def rubric_text(reference: str, folder: Path | None = None) -> tuple[bytes, str,
     file = importlib.resources.files("rubrics").joinpath(name, f"{version}.yaml")
     if not file.is_file():
         known = rubrics(folder)
-        near = difflib.get_close_matches(reference, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-        raise ConfigError(f"rubric {reference}: there is no such rubric; {hint}")
+        hint = did_you_mean(reference, known, cutoff=0.6) or f"; there are {', '.join(known)}"
+        raise ConfigError(f"rubric {reference}: there is no such rubric{hint}")
     return file.read_bytes(), f"rubrics/{name}/{version}.yaml", True
 
 
