@@ -7,8 +7,9 @@ names and numbers also count in all.
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
-from itertools import pairwise, repeat
+from collections.abc import Iterable, Sequence, Set
+from itertools import compress, count, pairwise, repeat
+from operator import and_
 from typing import NamedTuple
 
 from evaluators.groundedness.lexicon import ADVERSE, FILLERS, LIMITS, NEGATIONS, SELF
@@ -29,6 +30,9 @@ MOST_RESPONSE = 20_000
 
 SENTENCE = re.compile(r"[.!?](?=\s)|\n|[\u3002\uff01\uff1f]")
 QUESTION = re.compile(r"\?(?!\S)|\uff1f")
+ASCII_SENTENCE = re.compile(r"[.!?\n](?:(?<=\n)|(?=\s))")
+"""The same for ASCII, in half the time."""
+
 COPIED = 3
 """Words in a row that make a copied passage."""
 
@@ -83,6 +87,8 @@ class _Sentence(NamedTuple):
     blocks: list[int]
     content: list[int]
     """Places of the words that carry content."""
+    carried: list[str]
+    """Their stems."""
 
 
 def find(response: str, contexts: tuple[str, ...], question: str = "") -> Found:
@@ -100,7 +106,7 @@ def find(response: str, contexts: tuple[str, ...], question: str = "") -> Found:
     values["inexact_numbers"] = _saturated(faults.inexact / per)
     values["names_in_all"] = _saturated(len(faults.names))
     values["numbers_in_all"] = _saturated(len(faults.numbers))
-    values["questions"] = _saturated(len(QUESTION.findall(text)) / per)
+    values["questions"] = _saturated(len(QUESTION.findall(text)) / per if "?" in text or "\uff1f" in text else 0)
     return Found(values, sorted(faults.found, key=lambda fault: (fault.start, fault.note == NOVEL)))
 
 
@@ -125,7 +131,7 @@ def _sentences(text: str, source: Source) -> Iterable[_Sentence]:
     low = _lowered(text)
     get = source.blocks.get
     tokens = tokens_in(low)
-    ends = [m.end() for m in SENTENCE.finditer(low)]
+    ends = [m.end() for m in (ASCII_SENTENCE if low.isascii() else SENTENCE).finditer(low)]
     for start, stop in pairwise((0, *ends, len(low))):
         found = list(tokens.finditer(low, start, stop))
         if found:
@@ -133,7 +139,8 @@ def _sentences(text: str, source: Source) -> Iterable[_Sentence]:
             starts = [m.start() for m in found]
             forms = list(map(form, words))
             content = [place for place, f in enumerate(forms) if f not in SKIPPED]
-            yield _Sentence(words, starts, forms, list(map(get, forms, repeat(0))), content)
+            carried = [forms[place] for place in content]
+            yield _Sentence(words, starts, forms, list(map(get, forms, repeat(0))), content, carried)
 
 
 def _shares(sentences: Sequence[_Sentence], source: Source) -> dict[str, float]:
@@ -175,7 +182,7 @@ def _copied(known: Iterable[bool]) -> int:
     return words
 
 
-def _clauses(s: _Sentence, bigrams: frozenset[tuple[str, str]]) -> Iterable[float]:
+def _clauses(s: _Sentence, bigrams: Set[tuple[str, str]]) -> Iterable[float]:
     """The share of new neighbours in each clause, fillers left out."""
     clause: list[str] = []
     last = len(s.words) - 1
@@ -185,7 +192,7 @@ def _clauses(s: _Sentence, bigrams: frozenset[tuple[str, str]]) -> Iterable[floa
         clause.append(s.forms[place])
         gap = 2 if place == last else s.starts[place + 1] - s.starts[place] - len(word)
         if (gap > 1 or place == last) and len(clause) >= SHORTEST_CLAUSE:
-            yield sum(pair not in bigrams for pair in pairwise(clause)) / (len(clause) - 1)
+            yield list(map(bigrams.__contains__, pairwise(clause))).count(False) / (len(clause) - 1)
             clause = []
 
 
@@ -227,15 +234,15 @@ def _support(sentences: Sequence[_Sentence], source: Source) -> dict[str, float]
     pairs = new = both = apart = 0
     uncovered = []
     for s in sentences:
-        content = [(s.forms[place], s.blocks[place]) for place in s.content]
-        for (one, here), (other, there) in pairwise(content):
-            pairs += 1
-            new += (one, other) not in source.follows
+        following = list(map(source.follows.__contains__, pairwise(s.carried)))
+        pairs, new = pairs + len(following), new + following.count(False)
+        blocks = [s.blocks[place] for place in s.content]
+        for here, there in pairwise(blocks):
             if here and there:
                 both += 1
                 apart += not _near(here, there)
-        if len(content) >= SHORTEST_CLAUSE:
-            uncovered.append(1 - _most_together([blocks for _, blocks in content]) / len(content))
+        if len(blocks) >= SHORTEST_CLAUSE:
+            uncovered.append(1 - _most_together(blocks) / len(blocks))
     return {
         "novel_pairs": new / max(1, pairs),
         "scattered": apart / max(1, both),
@@ -250,7 +257,7 @@ def _most_together(blocks: Iterable[int]) -> int:
     Counts for all places at once: bit b of the count at place p is bit p of `planes[b]`.
     """
     planes: list[int] = []
-    for held in blocks:
+    for held in filter(None, blocks):
         carry = held | held << 1
         for bit, plane in enumerate(planes):
             planes[bit], carry = plane ^ carry, plane & carry
@@ -304,7 +311,7 @@ class _Faults:
             return
         following = [f for f in s.forms[place + 1 : place + 1 + DENIED_WITHIN] if f not in SKIPPED]
         if self._source.denied.isdisjoint(following):
-            affirmed = not self._source.affirmed.isdisjoint(following)
+            affirmed = not self._source.blocks.keys().isdisjoint(following)
             self._add("denials" if affirmed else "other_negations", s, place)
 
     def _number(self, s: _Sentence, place: int) -> None:
@@ -360,11 +367,14 @@ class _Faults:
 
     def _roles(self, s: _Sentence) -> None:
         """A does B to C where the contexts have C do B to A."""
-        between = self._source.between
-        for first, middle, last in zip(s.content, s.content[1:], s.content[2:], strict=False):
-            one, what, other = s.forms[first], s.forms[middle], s.forms[last]
+        turned = list(map(self._source.follows.__contains__, zip(s.carried[1:], s.carried, strict=False)))
+        if True not in turned:
+            return
+        for n in compress(count(), map(and_, turned, turned[1:])):
+            one, what, other = s.carried[n : n + 3]
+            between = self._source.between
             if between.get((other, one)) == what and between.get((one, other)) != what:
-                self._add("swapped_roles", s, middle)
+                self._add("swapped_roles", s, s.content[n + 1])
 
 
 def _rounded(f: str, numbers: Sequence[float]) -> bool:

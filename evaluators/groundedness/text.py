@@ -6,9 +6,8 @@ two words stand near each other where their integers meet.
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import chain, pairwise
-from typing import NamedTuple
 
 from evaluators.groundedness.lexicon import NEGATIONS, PREFIXES, antonym_pairs, synonym_groups
 from evaluators.heuristics import NUMBER_WORDS, STOPWORDS
@@ -21,6 +20,9 @@ MOST_WORDS = 50_000
 
 CACHED_TEXTS = 256
 CACHED_FORMS = 65_536
+LONGEST_PIECE = 40
+"""Characters between spaces that are looked up together."""
+
 BLOCK = 16
 """Words."""
 
@@ -52,22 +54,39 @@ SKIPPED = STOPWORDS | NEGATIONS | frozenset(("st", "nd", "rd", "th"))
 """Stems that carry no content of their own."""
 
 
-class Source(NamedTuple):
-    """All contexts of one request."""
+class Source:
+    """All contexts of one request, by the stems of their words in order.
 
-    blocks: dict[str, int]
-    """The blocks that hold a stem."""
-    bigrams: frozenset[tuple[str, str]]
-    follows: frozenset[tuple[str, str]]
-    """Content words that follow each other, whatever else stands between them."""
-    between: dict[tuple[str, str], str]
-    """The content word that stands between two others."""
-    denied: frozenset[str]
-    """Stems that a negation stands before."""
-    affirmed: frozenset[str]
-    """Stems that occur without one."""
-    numbers: tuple[float, ...]
-    """Sorted."""
+    What few answers ask for is found when the first one does.
+    """
+
+    def __init__(self, forms: Sequence[str]) -> None:
+        self._forms = forms
+        self._content = [f for f in forms if f not in SKIPPED]
+        self.blocks = _blocks(forms)
+        """The blocks that hold a stem."""
+        self.bigrams = set(pairwise(forms))
+        self.follows = set(pairwise(self._content))
+        """Content words that follow each other, whatever else stands between them."""
+
+    @cached_property
+    def between(self) -> dict[tuple[str, str], str]:
+        """The content word that stands between two others, the last time."""
+        return {(one, other): what for one, what, other in zip(*(self._content[n:] for n in range(3)), strict=False)}
+
+    @cached_property
+    def denied(self) -> set[str]:
+        """Stems that a negation stands before."""
+        if self.blocks.keys().isdisjoint(NEGATIONS):
+            return set()
+        behind = (n + 1 for n, word in enumerate(self._forms) if word in NEGATIONS)
+        return set(chain.from_iterable(self._forms[n : n + REACH] for n in behind))
+
+    @cached_property
+    def numbers(self) -> tuple[float, ...]:
+        """Sorted."""
+        values = (number_of(word) for word in self.blocks if word[0].isdigit())
+        return tuple(sorted(value for value in values if value is not None))
 
 
 @lru_cache(maxsize=CACHED_FORMS)
@@ -87,27 +106,25 @@ def form(token: str) -> str:
     return token[:STEM]
 
 
+class _Pieces(dict[str, tuple[str, ...]]):
+    """The stems in a piece of lower-case text that has no white space, which no token has either."""
+
+    def __missing__(self, piece: str) -> tuple[str, ...]:
+        stems = tuple(map(form, tokens_in(piece).findall(piece)))
+        if len(piece) <= LONGEST_PIECE:
+            if len(self) >= CACHED_FORMS:
+                self.clear()
+            self[piece] = stems
+        return stems
+
+
+_PIECES = _Pieces()
+
+
 @lru_cache(maxsize=CACHED_TEXTS)
 def source_of(texts: tuple[str, ...]) -> Source:
     """The index of some contexts."""
-    forms = list(chain.from_iterable(map(forms_of, texts)))[:MOST_WORDS]
-    blocks: dict[str, int] = {}
-    get, bit = blocks.get, 1
-    for start in range(0, len(forms), BLOCK):
-        for word in forms[start : start + BLOCK]:
-            blocks[word] = get(word, 0) | bit
-        bit <<= 1
-    content = [f for f in forms if f not in SKIPPED]
-    denied, affirmed = _polarity(forms, blocks)
-    return Source(
-        blocks=blocks,
-        bigrams=frozenset(pairwise(forms)),
-        follows=frozenset(pairwise(content)),
-        between=dict(zip(zip(content, content[2:], strict=False), content[1:], strict=False)),
-        denied=denied,
-        affirmed=affirmed,
-        numbers=_numbers(blocks),
-    )
+    return Source(list(chain.from_iterable(map(forms_of, texts)))[:MOST_WORDS])
 
 
 @lru_cache(maxsize=CACHED_TEXTS)
@@ -115,7 +132,8 @@ def forms_of(text: str) -> tuple[str, ...]:
     """The stems of a text in order, and the names of the months that it has in digits."""
     text = text[:MOST_CONTEXT].lower().replace("\u2019", "'")
     months = sorted(set(ISO_DATE.findall(text)))
-    return (*map(form, tokens_in(text).findall(text)), *(form(MONTHS[int(month) - 1]) for month in months))
+    named = (form(MONTHS[int(month) - 1]) for month in months)
+    return (*chain.from_iterable(map(_PIECES.__getitem__, text.split())), *named)
 
 
 def tokens_in(text: str) -> re.Pattern[str]:
@@ -123,20 +141,14 @@ def tokens_in(text: str) -> re.Pattern[str]:
     return ASCII_TOKEN if text.isascii() else TOKEN
 
 
-def _polarity(forms: Sequence[str], blocks: dict[str, int]) -> tuple[frozenset[str], frozenset[str]]:
-    if blocks.keys().isdisjoint(NEGATIONS):
-        return frozenset(), frozenset(blocks)
-    denied: set[str] = set()
-    rest = list(forms)
-    for place in [place for place, word in enumerate(forms) if word in NEGATIONS]:
-        denied.update(forms[place + 1 : place + 1 + REACH])
-        rest[place + 1 : place + 1 + REACH] = [""] * len(rest[place + 1 : place + 1 + REACH])
-    return frozenset(denied), frozenset(rest)
-
-
-def _numbers(blocks: dict[str, int]) -> tuple[float, ...]:
-    values = (number_of(word) for word in blocks if word[0].isdigit())
-    return tuple(sorted(value for value in values if value is not None))
+def _blocks(forms: Sequence[str]) -> dict[str, int]:
+    blocks: dict[str, int] = {}
+    get, bit = blocks.get, 1
+    for start in range(0, len(forms), BLOCK):
+        for word in forms[start : start + BLOCK]:
+            blocks[word] = get(word, 0) | bit
+        bit <<= 1
+    return blocks
 
 
 def number_of(word: str) -> float | None:

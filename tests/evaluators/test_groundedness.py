@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from evaluators.build import build_cascade
 from evaluators.groundedness import text
-from evaluators.groundedness.features import FAULTS, MOST_RESPONSE, find
+from evaluators.groundedness.features import ASCII_SENTENCE, FAULTS, MOST_RESPONSE, SENTENCE, find
 from evaluators.groundedness.lexicon import antonym_pairs, synonym_groups
 from evaluators.groundedness.model import EDGES, MODEL, MOST_SPANS, Groundedness
 from tests.evaluators.requests import REFUNDS, request_of
@@ -204,3 +204,21 @@ def test_the_caches_are_bounded() -> None:
         score_of("Refunds.", f"context {n}")
     assert text.source_of.cache_info().currsize <= text.CACHED_TEXTS
     assert text.forms_of.cache_info().currsize <= text.CACHED_TEXTS
+
+
+def test_the_cache_of_pieces_is_bounded_and_forgets_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text, "CACHED_FORMS", 10)
+    pieces = text._Pieces()
+    long = "a" * text.LONGEST_PIECE + ",refunds"
+    for piece in [f"refund{n},paid." for n in range(25)] + [long]:
+        assert pieces[piece] == tuple(map(text.form, text.TOKEN.findall(piece)))
+        assert len(pieces) <= text.CACHED_FORMS
+    assert long not in pieces
+
+
+@given(st.text(st.sampled_from("ab1'.,:?!-_ \n\t\x1c\x85\u00a0\u2028\u3042\u00e9\uff1f")))
+def test_a_text_read_by_pieces_has_the_words_and_sentences_of_the_whole(written: str) -> None:
+    assert text.forms_of(written) == tuple(map(text.form, text.TOKEN.findall(written)))
+    if written.isascii():
+        ends = [m.end() for m in ASCII_SENTENCE.finditer(written)]
+        assert ends == [m.end() for m in SENTENCE.finditer(written)]
