@@ -9,7 +9,7 @@ import itertools
 import random
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from functools import cache
 from typing import Any, TypeVar
@@ -28,7 +28,7 @@ R = TypeVar("R")
 
 _NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 _PARAMETER = re.compile(r"(?<!:):(\w+)")
-_LIST = re.compile(r"IN :(\w+)")
+_LIST = re.compile(r"(NOT )?IN :(\w+)")
 _ONLY = re.compile(r"/\*postgresql (.*?)\*/")
 _IN_LIST = 500
 _LOST_ATTEMPTS = 20
@@ -39,6 +39,9 @@ _LONGEST_PAUSE = 2.0
 def queries(dialect: str = "sqlite") -> dict[str, sa.TextClause]:
     """All named statements. A parameter written ``IN :names`` takes a list; what stands in ``/*postgresql … */`` is for
     that database alone.
+
+    A list travels as one parameter, so that a statement has one text, which driver and server prepare once, however
+    long the list is.
     """
     found: dict[str, sa.TextClause] = {}
     for file in sorted(importlib.resources.files("sql").joinpath("queries").iterdir(), key=lambda f: f.name):
@@ -48,17 +51,23 @@ def queries(dialect: str = "sqlite") -> dict[str, sa.TextClause]:
         for name, text in zip(parts[1::2], parts[2::2], strict=True):
             if name in found:
                 raise StoreError(f"{file.name}: two statements are called {name}")
-            lists: list[sa.BindParameter[Any]] = [
-                sa.bindparam(p, expanding=True, type_=_LISTS.get(p, sa.String))
-                for p in dict.fromkeys(_LIST.findall(text))
-            ]
             only = _ONLY.sub(r"\1" if dialect == "postgresql" else "", text)
-            found[name] = sa.text(only.strip().rstrip(";")).bindparams(*lists)
+            found[name] = sa.text(_LIST.sub(_MEMBER[dialect], only).strip().rstrip(";"))
     return found
 
 
-_LISTS = {"segments": sa.BigInteger}
-"""Types of lists that are not text: PostgreSQL asks for one when a list is empty."""
+def _in_array(found: re.Match[str]) -> str:
+    negated, name = found.groups()
+    return f"{'<> ALL' if negated else '= ANY'}(CAST(:{name} AS {_ARRAYS.get(name, 'text[]')}))"
+
+
+_ARRAYS = {"segments": "bigint[]"}
+"""Types of lists that are not text."""
+
+_MEMBER: dict[str, Callable[[re.Match[str]], str]] = {
+    "postgresql": _in_array,
+    "sqlite": lambda found: f"{found[1] or ''}IN (SELECT value FROM json_each(:{found[2]}))",
+}
 
 
 @cache
@@ -66,6 +75,13 @@ def _driver_sql(query: str, dialect: str) -> str:
     """A statement in the driver's own parameter style; SQLite's is the one that the files are written in."""
     text = str(queries(dialect)[query].text)
     return text if dialect == "sqlite" else _PARAMETER.sub(r"%(\1)s", text.replace("%", "%%"))
+
+
+def _sent(value: Any, dialect: str) -> Any:
+    """A parameter as the driver takes it."""
+    if not isinstance(value, list | tuple | Set):
+        return value
+    return list(value) if dialect == "postgresql" else msgspec.json.encode(value).decode()
 
 
 class Transaction:
@@ -80,7 +96,7 @@ class Transaction:
         return self._connection.dialect.name
 
     def rows(self, query: str, **parameters: Any) -> list[Row]:
-        result = self._connection.execute(queries(self.dialect)[query], parameters)
+        result = self._execute(query, parameters)
         if not result.returns_rows:
             return []
         names = tuple(result.keys())
@@ -97,7 +113,12 @@ class Transaction:
 
     def run(self, query: str, **parameters: Any) -> int:
         """Runs a statement; the number of rows it touched."""
-        return self._connection.execute(queries(self.dialect)[query], parameters).rowcount
+        return self._execute(query, parameters).rowcount
+
+    def _execute(self, query: str, parameters: Mapping[str, Any]) -> sa.CursorResult[Any]:
+        dialect = self.dialect
+        given = {name: _sent(value, dialect) for name, value in parameters.items()}
+        return self._connection.execute(queries(dialect)[query], given)
 
     def many(self, query: str, rows: Sequence[Row]) -> None:
         """Runs a statement once per row, in one batch. Rows go to the driver as they are: this is the hot path."""
@@ -124,7 +145,8 @@ class Transaction:
     def stream(self, query: str, **parameters: Any) -> Iterator[Row]:
         """Rows one after the other, for results that need not fit in memory."""
         statement, options = queries(self.dialect)[query], {"yield_per": 1000}
-        for row in self._connection.execute(statement, parameters, execution_options=options).mappings():
+        given = {name: _sent(value, self.dialect) for name, value in parameters.items()}
+        for row in self._connection.execute(statement, given, execution_options=options).mappings():
             yield dict(row)
 
     def script(self, text: str) -> None:
