@@ -10,7 +10,9 @@ from pipelines import jobs
 from pipelines.sources.file_planner import FilePlanner
 from tests.support.ingest import Now
 from tests.support.logs import line
-from tidegauge.cli import main
+from tidegauge.cli import main, parser
+from tidegauge.commands.context import Context
+from tidegauge.commands.run import run as command
 from tidegauge.config import Config, JobSection, SamplingSection, StoreSection
 from tidegauge.domain import HOUR
 from tidegauge.storage.dump import canonical
@@ -88,6 +90,17 @@ def test_a_signal_ends_what_the_job_is_a_step_of(store: Store, tmp_path: Path) -
     jobs.run_silently(config, store, Now(), f"{tmp_path}/*.jsonl")
     with store.read() as tx:
         assert status(tx, Now().now())["seen"] == 321
+
+
+def test_a_run_stopped_at_once_does_not_say_that_there_is_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "log.jsonl").write_bytes(line() + b"\n")
+    given = ["run", "--store", f"sqlite:///{tmp_path}/store.db", "--log", f"{tmp_path}/log.jsonl"]
+    assert command(Context(parser().parse_args(given), {}, Interrupted())) == 0
+    assert "stopped before anything was read; next: tidegauge run" in capsys.readouterr().err
+    assert command(Context(parser().parse_args(given), {}, Now())) == 0
+    assert "seen 1," in capsys.readouterr().err
 
 
 def test_a_store_named_on_the_command_line_is_the_one_that_is_written(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tidegauge.domain import Micros
+from tidegauge.domain import Clock, Micros
 
 if TYPE_CHECKING:
     from tidegauge.config import Config
@@ -30,7 +30,7 @@ class Context:
 
     args: argparse.Namespace
     environ: Mapping[str, str]
-    clock: SystemClock = field(default_factory=SystemClock)
+    clock: Clock = field(default_factory=SystemClock)
 
     def config(self) -> "Config":
         """The configuration. Without a file, and with a store named otherwise, the defaults."""

@@ -43,6 +43,8 @@ def run(context: Context) -> int:
         note(f"seen {found['seen']}, sampled {found['sampled']}, judged {found['judged']}, pending {found['pending']}")
         if found["seen"]:
             note("next: tidegauge status")
+        elif summary.stopped:
+            note("stopped before anything was read; next: tidegauge run")
         else:
             note("no record was found; next: `tidegauge check` says what each source holds")
     return 0
