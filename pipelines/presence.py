@@ -6,6 +6,7 @@ and says from time to time which samples it is still judging; the rest goes to o
 
 import contextlib
 import logging
+import math
 import threading
 import time
 import weakref
@@ -45,6 +46,7 @@ class Presence:
         self._holders: weakref.WeakSet[Holder] = weakref.WeakSet()
         self._measures = Measures.here(store_url)
         self._ended = threading.Event()
+        self._acted = -math.inf
         self.owner = Owner.this_process(clock.now(), job)
         self._beat()
         self._thread = threading.Thread(target=self._keep_beating, daemon=True, name="heartbeat")
@@ -62,6 +64,15 @@ class Presence:
     def add(self, holder: Holder) -> None:
         """Samples of the holder are kept for as long as it is alive and says that it holds them."""
         self._holders.add(holder)
+
+    def is_time_to_act(self, pause: float) -> bool:
+        """Whether nobody of this process did for so many seconds; from now on somebody does."""
+        with _lock:
+            now = time.monotonic()
+            if now - self._acted < pause:
+                return False
+            self._acted = now
+            return True
 
     def leave(self) -> None:
         """Gives back all work; nothing that is done afterwards counts as this owner's."""

@@ -7,6 +7,7 @@ file or a silent judge.
 import os
 import time
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -35,6 +36,13 @@ from tidegauge.storage.sampling import Plan as SamplingPlan
 from tidegauge.storage.store import Transaction, retry_conflicts
 
 VERDICTS_A_COMMIT = 500
+VERDICTS_TOGETHER = 50
+"""What crosses to another worker costs by the element."""
+
+TOGETHER_SECONDS = 0.25
+
+Verdicts = tuple[Verdict, ...]
+"""Of one sample, for all indicators, its own first."""
 
 
 class Read(StoreDoFn):
@@ -154,7 +162,10 @@ class Read(StoreDoFn):
 
 
 class Evaluate(StoreDoFn):
-    """sample → its verdicts, in a window of calls that slides across elements and is drained at the bundle's end."""
+    """sample → verdicts of some samples, through a window of calls that slides across elements.
+
+    The window is drained at the bundle's end.
+    """
 
     def setup(self) -> None:
         super().setup()
@@ -168,12 +179,15 @@ class Evaluate(StoreDoFn):
             self.measures.watch(window)
         self.expected: dict[str, int] = {}
         self.parts: dict[str, list[Verdict]] = {}
+        self.leaving: list[Verdicts] = []
+        self.left_at = time.monotonic()
         self.held: dict[str, float] = {}
         if self.settings.stream:
             self.presence.add(self)
 
     def start_bundle(self) -> None:
         self.held.clear()
+        self.leaving.clear()
         retry_conflicts(self._calibrate)
 
     def _calibrate(self) -> None:
@@ -185,7 +199,7 @@ class Evaluate(StoreDoFn):
             theta0 = self.settings.config.objective("*").theta0
             self.cascade.calibration = calibration.refresh(self.store, everybody, theta0, self.clock.now())
 
-    def process(self, sample: Sample) -> Iterable[tuple[Verdict, ...]]:
+    def process(self, sample: Sample) -> Iterable[tuple[Verdicts, ...]]:
         request = sample.request
         is_gold = request.request_id.startswith(gold_runs.MARK)
         config = self.settings.config
@@ -199,25 +213,31 @@ class Evaluate(StoreDoFn):
         self.window.submit(request, everyone=is_gold, spared=sample.shed)
         for name in others:
             self.further[name].submit(request)
-        return self._together(self.window.finished(), *(other.finished() for other in self.further.values()))
+        self._collect(self.window.finished(), *(other.finished() for other in self.further.values()))
+        if len(self.leaving) >= VERDICTS_TOGETHER or time.monotonic() - self.left_at >= TOGETHER_SECONDS:
+            return self._leave()
+        return ()
 
-    def _together(self, *found: list[Verdict]) -> list[tuple[Verdict, ...]]:
-        """Verdicts of all indicators of a sample travel together, its own first."""
-        whole = []
+    def _leave(self) -> list[tuple[Verdicts, ...]]:
+        """Verdicts of some samples travel together."""
+        leaving, self.leaving, self.left_at = self.leaving, [], time.monotonic()
+        return [tuple(leaving[n : n + VERDICTS_TOGETHER]) for n in range(0, len(leaving), VERDICTS_TOGETHER)]
+
+    def _collect(self, *found: list[Verdict]) -> None:
+        """Puts the verdicts of a sample together; they leave when all are there."""
         for verdict in (one for verdicts in found for one in verdicts):
             name = verdict.request_id
             self.held.pop(name, None)
             parts = self.parts.setdefault(name, [])
             parts.append(verdict)
             if len(parts) == self.expected.get(name, 1):
-                whole.append(tuple(sorted(self.parts.pop(name), key=lambda v: v.indicator != HALLUCINATION)))
+                self.leaving.append(tuple(sorted(self.parts.pop(name), key=lambda v: v.indicator != HALLUCINATION)))
                 self.expected.pop(name, None)
-        return whole
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         window = GlobalWindow()
-        drained = (self.window.drain(), *(other.drain() for other in self.further.values()))
-        for verdicts in self._together(*drained):
+        self._collect(self.window.drain(), *(other.drain() for other in self.further.values()))
+        for verdicts in self._leave():
             yield WindowedValue(verdicts, window.max_timestamp(), (window,))
 
     def teardown(self) -> None:
@@ -245,8 +265,8 @@ class CommitVerdicts(StoreDoFn):
         self.waiting: list[Verdict] = []
         self.policies: dict[str, Policy] = {}
 
-    def process(self, verdicts: tuple[Verdict, ...]) -> Iterator[str]:
-        self.waiting += verdicts
+    def process(self, verdicts: tuple[Verdicts, ...]) -> Iterator[str]:
+        self.waiting += chain.from_iterable(verdicts)
         if len(self.waiting) >= VERDICTS_A_COMMIT:
             yield from self._flush()
 
@@ -286,10 +306,15 @@ class CommitVerdicts(StoreDoFn):
 
 
 class Act(StoreDoFn):
-    """Decides every test whose evidence is ahead of its decision, then delivers what is due."""
+    """Decides every test whose evidence is ahead of its decision, then delivers what is due.
+
+    A stream on a backlog has many bundles in a tick, and acts once in each tick: the next one finds what waits.
+    """
 
     def process(self, _cause: Any) -> None:
         """What comes in only says that there may be something to decide."""
 
     def finish_bundle(self) -> None:
-        retry_conflicts(act, self.store, self.settings.config, self.clock)
+        stream = self.settings.config.stream
+        if not self.settings.stream or self.presence.is_time_to_act(stream.tick_seconds / 2):
+            retry_conflicts(act, self.store, self.settings.config, self.clock)
