@@ -7,12 +7,12 @@ nonsense), its score is a value that says so, and the job goes on.
 
 import importlib
 import inspect
-import math
 import queue
 import sys
 import threading
 from collections.abc import Callable
 from importlib.metadata import entry_points
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -77,23 +77,27 @@ class Own:
             value = (value.score, value.reason)
         score, reason = value if isinstance(value, tuple) and len(value) == 2 else (value, "")
         if score is None:
-            return silent(self, str(reason)[:LONGEST_REASON] or "nothing to say")
-        if isinstance(score, bool):
-            score = float(score)
-        if not isinstance(score, int | float) or not math.isfinite(score) or not 0 <= score <= 1:
+            return silent(self, _said(reason) or "nothing to say")
+        if not isinstance(score, Real) or not 0 <= score <= 1:  # type: ignore[operator]
             return silent(self, "returned neither a number from 0 to 1 nor None")
+        score = float(score)
         return Score(
             evaluator=self.name,
             version=self.version,
             content_hash=self.content_hash,
-            score=float(score),
+            score=score,
             label="hallucinated" if score >= 0.5 else "faithful",
             confidence=max(score, 1 - score) * 0.99,  # never sure: only the shipped rules end a cascade by themselves
-            reason=str(reason)[:LONGEST_REASON] or f"{self.name} says {score:.2f}",
+            reason=_said(reason) or f"{self.name} says {score:.2f}",
         )
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_late": 0}
+
+
+def _said(reason: Any) -> str:
+    """Any text, without the lone surrogates that no store takes."""
+    return str(reason)[:LONGEST_REASON].encode("utf-8", "replace").decode()
 
 
 def own_evaluators(config: Config) -> dict[str, Callable[[], Own]]:

@@ -44,6 +44,9 @@ TOGETHER_SECONDS = 0.25
 Verdicts = tuple[Verdict, ...]
 """Of one sample, for all indicators, its own first."""
 
+_packed = msgspec.msgpack.Encoder().encode
+_unpacked = msgspec.msgpack.Decoder(tuple[Verdicts, ...]).decode
+
 
 class Read(StoreDoFn):
     """block → fresh samples; sweep → samples still pending from earlier. All else in a block is committed on the way.
@@ -199,7 +202,7 @@ class Evaluate(StoreDoFn):
             theta0 = self.settings.config.objective("*").theta0
             self.cascade.calibration = calibration.refresh(self.store, everybody, theta0, self.clock.now())
 
-    def process(self, sample: Sample) -> Iterable[tuple[Verdicts, ...]]:
+    def process(self, sample: Sample) -> Iterable[bytes]:
         request = sample.request
         is_gold = request.request_id.startswith(gold_runs.MARK)
         config = self.settings.config
@@ -218,10 +221,10 @@ class Evaluate(StoreDoFn):
             return self._leave()
         return ()
 
-    def _leave(self) -> list[tuple[Verdicts, ...]]:
+    def _leave(self) -> list[bytes]:
         """Verdicts of some samples travel together."""
         leaving, self.leaving, self.left_at = self.leaving, [], time.monotonic()
-        return [tuple(leaving[n : n + VERDICTS_TOGETHER]) for n in range(0, len(leaving), VERDICTS_TOGETHER)]
+        return [_packed(leaving[n : n + VERDICTS_TOGETHER]) for n in range(0, len(leaving), VERDICTS_TOGETHER)]
 
     def _collect(self, *found: list[Verdict]) -> None:
         """Puts the verdicts of a sample together; they leave when all are there."""
@@ -265,8 +268,8 @@ class CommitVerdicts(StoreDoFn):
         self.waiting: list[Verdict] = []
         self.policies: dict[str, Policy] = {}
 
-    def process(self, verdicts: tuple[Verdicts, ...]) -> Iterator[str]:
-        self.waiting += chain.from_iterable(verdicts)
+    def process(self, verdicts: bytes) -> Iterator[str]:
+        self.waiting += chain.from_iterable(_unpacked(verdicts))
         if len(self.waiting) >= VERDICTS_A_COMMIT:
             yield from self._flush()
 

@@ -5,6 +5,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
+import numpy as np
 import pytest
 
 from evaluators.build import OFFLINE, build_cascade
@@ -14,6 +16,7 @@ from evaluators.plugins import PATIENCE, Own
 from tests.evaluators.requests import request_of
 from tidegauge.cli import main
 from tidegauge.config import Config, EvaluationSection
+from tidegauge.domain import Score
 from tidegauge.errors import ConfigError
 
 SHIPPED = {**OFFLINE, "injection": Injection}
@@ -55,11 +58,19 @@ def raises(request: Any) -> float:
     raise ValueError("secret")
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, 1.2, -0.1, "high", [0.5], object(), (1, 2, 3)])
+@pytest.mark.parametrize("value", [math.nan, math.inf, 10**400, 1.2, -0.1, "high", [0.5], object(), (1, 2, 3)])
 def test_nonsense_is_no_score(value: Any) -> None:
     said = Own("odd", lambda request: value).evaluate(ORDINARY)
     assert (said.score, said.label) == (None, None)
     assert "returned neither" in said.reason
+
+
+@pytest.mark.parametrize("value", [1, True, np.float64(0.7), np.float32(0.7)])
+def test_any_kind_of_number_is_one_that_travels(value: Any) -> None:
+    said = Own("odd", lambda request: (value, "lone \ud800 surrogate")).evaluate(ORDINARY)
+    assert said.score == float(value)
+    assert said.reason == "lone ? surrogate"
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(said), type=Score) == said
 
 
 def test_one_that_raises_is_a_value_without_its_words() -> None:
