@@ -10,8 +10,8 @@ SELECT table_name FROM information_schema.tables WHERE table_schema = current_sc
 -- name: create_schema_migrations
 CREATE TABLE IF NOT EXISTS schema_migrations (version BIGINT PRIMARY KEY, name TEXT NOT NULL)
 
--- name: schema_version
-SELECT max(version) FROM schema_migrations
+-- name: schema_versions
+SELECT version FROM schema_migrations
 
 -- name: record_migration
 INSERT INTO schema_migrations (version, name) VALUES (:version, :name)

@@ -5,35 +5,34 @@ import importlib.resources
 from tidegauge.errors import StoreTooNew
 from tidegauge.storage.store import Store, Transaction
 
+_FOLDER = importlib.resources.files("sql").joinpath("migrations")
+
 
 def migrate(store: Store) -> int:
-    """Brings the store to the program's schema; its version. Two processes may start at once.
+    """Applies what the store lacks of the program's schema; its version. Two processes may start at once.
 
-    Raises StoreTooNew when a newer program has written the store.
+    Numbers may arrive out of order, as they do where two branches add one each. Raises StoreTooNew when a newer
+    program has written the store.
     """
-    files = sorted(
-        (f for f in importlib.resources.files("sql").joinpath("migrations").iterdir() if f.name.endswith(".sql")),
-        key=lambda f: f.name,
-    )
-    wanted = {int(f.name.split("_")[0]): f for f in files}
-    newest = max(wanted)
+    wanted = {int(file.name.split("_")[0]): file for file in _FOLDER.iterdir() if file.name.endswith(".sql")}
     with store.read() as tx:
-        if _version(tx) == newest:
-            return newest
+        if _versions(tx) == wanted.keys():
+            return max(wanted)
     with store.write() as tx:
         if tx.dialect == "postgresql":
             tx.run("lock_migrations")
-        current = _version(tx)
-        if current > newest:
+        present = _versions(tx)
+        if unknown := present - wanted.keys():
             raise StoreTooNew(
-                f"store {store.shown_url} has schema {current}, this program knows {newest}: install a newer tidegauge"
+                f"store {store.shown_url} has schema {max(unknown)}, which this program, with schema {max(wanted)}, "
+                "does not know: install a newer tidegauge"
             )
         tx.run("create_schema_migrations")
-        for version in sorted(v for v in wanted if v > current):
+        for version in sorted(wanted.keys() - present):
             if _is_for(wanted[version].name, tx.dialect):
                 tx.script(wanted[version].read_text(encoding="utf-8"))
             tx.run("record_migration", version=version, name=wanted[version].name)
-    return newest
+    return max(wanted)
 
 
 def _is_for(name: str, dialect: str) -> bool:
@@ -42,6 +41,8 @@ def _is_for(name: str, dialect: str) -> bool:
     return not own or own == [dialect]
 
 
-def _version(tx: Transaction) -> int:
+def _versions(tx: Transaction) -> set[int]:
     table = "has_table_sqlite" if tx.dialect == "sqlite" else "has_table_postgresql"
-    return int(tx.value("schema_version") or 0) if tx.value(table, name="schema_migrations") else 0
+    if not tx.value(table, name="schema_migrations"):
+        return set()
+    return {row["version"] for row in tx.rows("schema_versions")}

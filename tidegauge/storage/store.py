@@ -18,6 +18,8 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
+import sql
+
 from tidegauge.config import StoreSection
 from tidegauge.errors import StoreConflict, StoreError, StoreLost
 from tidegauge.storage import bulk
@@ -26,6 +28,7 @@ from tidegauge.storage.pool import Pool
 Row = Mapping[str, Any]
 R = TypeVar("R")
 
+_FOLDER = importlib.resources.files("sql").joinpath("queries")
 _NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 _PARAMETER = re.compile(r"(?<!:):(\w+)")
 _LIST = re.compile(r"(NOT )?IN :(\w+)")
@@ -44,7 +47,7 @@ def queries(dialect: str = "sqlite") -> dict[str, sa.TextClause]:
     long the list is.
     """
     found: dict[str, sa.TextClause] = {}
-    for file in sorted(importlib.resources.files("sql").joinpath("queries").iterdir(), key=lambda f: f.name):
+    for file in sorted(_FOLDER.iterdir(), key=lambda f: f.name):
         if not file.name.endswith(".sql"):
             continue
         parts = _NAME.split(file.read_text(encoding="utf-8"))
