@@ -21,6 +21,9 @@ from tidegauge.spelling import did_you_mean
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 Field = Literal["question", "contexts", "response"]
 
+_SHIPPED = importlib.resources.files("rubrics")
+"""Found once, before a folder of the user's own rubrics can get onto Python's path."""
+
 _REFERENCE = re.compile(r"([a-z][a-z0-9_]*)@(\d+\.\d+\.\d+)")
 _PLACE = re.compile(r" - at `(?:key in )?\$(.*)`$")
 _UNKNOWN = re.compile(r"unknown field `(\w+)`")
@@ -119,7 +122,7 @@ def rubric_text(reference: str, folder: Path | None = None) -> tuple[bytes, str,
     own = folder / name / f"{version}.yaml" if folder else None
     if own is not None and own.is_file():
         return own.read_bytes(), str(own), False
-    file = importlib.resources.files("rubrics").joinpath(name, f"{version}.yaml")
+    file = _SHIPPED.joinpath(name, f"{version}.yaml")
     if not file.is_file():
         known = rubrics(folder)
         hint = did_you_mean(reference, known, cutoff=0.6) or f"; there are {', '.join(known)}"
@@ -129,7 +132,7 @@ def rubric_text(reference: str, folder: Path | None = None) -> tuple[bytes, str,
 
 def rubrics(folder: Path | None = None) -> list[str]:
     """References of the shipped rubrics and of those of a folder, by name, then by version."""
-    places = [importlib.resources.files("rubrics"), *([folder] if folder and folder.is_dir() else [])]
+    places = [_SHIPPED, *([folder] if folder and folder.is_dir() else [])]
     found = {
         f"{name.name}@{file.name.removesuffix('.yaml')}"
         for place in places
@@ -159,7 +162,7 @@ def _order(reference: str) -> tuple[str, tuple[int, ...]]:
 @cache
 def _released() -> dict[str, str]:
     """Content hashes of the shipped rubrics, as they were released."""
-    text = importlib.resources.files("rubrics").joinpath("released.json").read_bytes()
+    text = _SHIPPED.joinpath("released.json").read_bytes()
     return msgspec.json.decode(text, type=dict[str, str])
 
 

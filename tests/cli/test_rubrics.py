@@ -1,6 +1,8 @@
 """Rubrics, gold and the past again, as users call them, with a judge over real HTTP."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -250,3 +252,17 @@ def test_a_judge_of_something_else_takes_no_part_in_the_cascade(
     config.write_text(config.read_text().replace("model: m", "model: m, rubric: relevance@1.0.0"))
     assert main(["check"]) == 2
     assert "relevance@1.0.0 measures answer_relevance, not hallucination" in capsys.readouterr().err
+
+
+def test_own_rubrics_and_own_evaluators_may_lie_side_by_side(tmp_path: Path) -> None:
+    (tmp_path / "rubrics" / "hallucination").mkdir(parents=True)
+    (tmp_path / "another.py").write_text("def another(request):\n    return 0.5\n")
+    (tmp_path / "tidegauge.yaml").write_text(
+        "evaluation: {plugins: ['another:another'], evaluators: [rules, another, judge]}\n"
+        "judge: {base_url: 'http://127.0.0.1:1/v1', model: m}\n"
+    )
+    # In a process of its own: here the shipped rubrics have been found long ago.
+    command = [sys.executable, "-P", "-m", "tidegauge.cli", "check"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "hallucination@" in done.stdout
