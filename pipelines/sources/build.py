@@ -55,6 +55,7 @@ class Sources:
     def plan(self, store: Store, clock: Clock, planning: Planning) -> dict[str, str]:
         """Plans what is new in each; what could not be looked at, and why, keeps no other one from being planned."""
         failed = {}
+        planning = planning._replace(sources=frozenset(self._by_name))
         for name, source in self._by_name.items():
             try:
                 source.plan(store, clock, planning)

@@ -1,9 +1,11 @@
 """Compares a file source with the ledger and plans what is new.
 
 A source is a sequence of generations. Known generations are looked for first: at their path, then, after rotation,
-under the source's other paths, also compressed. What is left over is new.
+under the source's other paths, also compressed. What is left over is new, unless a source that is no more had it: one
+whose glob was written otherwise, or whose folder was moved.
 """
 
+import logging
 import uuid
 from collections.abc import Sequence
 from typing import BinaryIO
@@ -12,6 +14,7 @@ import msgspec
 
 from pipelines.sources import files, losses
 from pipelines.sources.archives import is_archive, is_compressed
+from pipelines.sources.source import Planning
 from tidegauge.domain import HOUR, Clock, Encoding, Micros
 from tidegauge.storage import ledger
 from tidegauge.storage.ledger import Generation, Identity
@@ -22,15 +25,16 @@ PATIENCE = HOUR
 
 _STEP = 1 << 20
 
+_log = logging.getLogger("tidegauge")
+
 
 class FilePlanner:
-    """Plans the ranges of a file source. `final`: no more will be written, take tails as they are."""
+    """Plans the ranges of a file source."""
 
-    def __init__(self, store: Store, clock: Clock, block_bytes: int, final: bool = False) -> None:
+    def __init__(self, store: Store, clock: Clock, planning: Planning) -> None:
         self._store = store
         self._clock = clock
-        self._block_bytes = block_bytes
-        self._final = final
+        self._planning = planning
 
     def plan(self, source: str) -> None:
         """One pass over the files of a glob."""
@@ -38,9 +42,10 @@ class FilePlanner:
             known = ledger.generations(tx, source)
         paths = files.matching(source)
         followed = self._follow(known, paths)
-        for path in paths:
-            if path not in {generation.path for generation in followed}:
-                followed += self._begin(source, path)
+        if new := [path for path in paths if path not in {generation.path for generation in followed}]:
+            strays = self._strays(source)
+            for path in new:
+                followed += self._adopt(source, path, strays) or self._begin(source, path)
         for generation in followed:
             self._extend(generation)
 
@@ -72,6 +77,24 @@ class FilePlanner:
     def _retire(self, generation: Generation) -> None:
         with self._store.write() as tx:
             retire(tx, generation, "the file is gone, truncated or rewritten", self._clock.now())
+
+    def _strays(self, source: str) -> list[Generation]:
+        """What sources have read that this job does not have: their glob or their folder may have changed."""
+        with self._store.read() as tx:
+            found = ledger.generations_of_others(tx, self._planning.sources | {source})
+        return [g for g in found if g.encoding != Encoding.KAFKA and "://" not in g.path and g.identity.planned_to]
+
+    def _adopt(self, source: str, path: str, strays: Sequence[Generation]) -> list[Generation]:
+        """The stray that lies at the path, now of this source. One that is still where it was keeps its copies away."""
+        for stray in strays:
+            gone = stray.path == path or files.facts(stray.path) is None
+            if gone and _is_at(stray, path, stray.encoding):
+                adopted = msgspec.structs.replace(stray, source=source, path=path, inode="")
+                with self._store.write() as tx:
+                    ledger.adopt_generation(tx, adopted)
+                _log.info("%s: goes on with what was read as %s", path, stray.source)
+                return [adopted]
+        return []
 
     def _begin(self, source: str, path: str) -> list[Generation]:
         found = files.facts(path)
@@ -111,7 +134,7 @@ class FilePlanner:
         if noted != generation:
             with self._store.write() as tx:
                 ledger.note_generation(tx, noted)
-        at_rest = self._final or now - since >= PATIENCE
+        at_rest = self._planning.final or now - since >= PATIENCE
         if generation.encoding == Encoding.ARCHIVE:
             self._extend_archive(noted, found.size, at_rest, now)
         elif not (generation.encoding == Encoding.ROTATED and generation.inode == signature):
@@ -121,7 +144,7 @@ class FilePlanner:
         start = generation.identity.planned_to
         with files.open_log(generation.path, generation.encoding) as log:
             size = files.length(generation.path, generation.encoding)
-            cuts = cut_points(log, start, size, self._block_bytes, take_tail=at_rest)
+            cuts = cut_points(log, start, size, self._planning.block_bytes, take_tail=at_rest)
             identity = files.identify(log, cuts[-1]) if cuts else None
         if identity is not None:
             with self._store.write() as tx:

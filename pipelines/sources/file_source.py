@@ -19,7 +19,7 @@ class FileSource:
         self.name = pattern
 
     def plan(self, store: Store, clock: Clock, planning: Planning) -> None:
-        FilePlanner(store, clock, planning.block_bytes, planning.final).plan(self.name)
+        FilePlanner(store, clock, planning).plan(self.name)
 
     def read(self, claimed: Claimed) -> Iterator[bytes]:
         return files.read_block(claimed.block, claimed.identity)

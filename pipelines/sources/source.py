@@ -13,6 +13,8 @@ class Planning(NamedTuple):
 
     block_bytes: int
     final: bool = False
+    sources: frozenset[str] = frozenset()
+    """Names of all sources of the job."""
 
 
 class Behind(NamedTuple):

@@ -18,6 +18,12 @@ SELECT owner, job, host, pid, pid_started, heartbeat_at, in_flight, at_once FROM
 -- name: generations
 SELECT * FROM generations WHERE source = :source AND state <> 'gone' ORDER BY created_at, generation
 
+-- name: generations_of_others
+SELECT * FROM generations WHERE source NOT IN :sources AND state <> 'gone' ORDER BY created_at, generation
+
+-- name: adopt_generation
+UPDATE generations SET source = :source WHERE generation = :generation
+
 -- name: insert_generation
 INSERT INTO generations (generation, source, path, encoding, inode, prefix_length, prefix_hash, tail_length, tail_hash,
     planned_to, size_seen, unchanged_since, state, created_at)

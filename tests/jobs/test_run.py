@@ -8,6 +8,7 @@ import pytest
 
 from pipelines import jobs
 from pipelines.sources.file_planner import FilePlanner
+from pipelines.sources.source import Planning
 from tests.support.ingest import Now
 from tests.support.logs import line
 from tidegauge.cli import main, parser
@@ -63,7 +64,7 @@ def test_the_dump_is_the_same_however_the_log_is_cut(store: Store, tmp_path: Pat
 def test_what_was_planned_before_the_clock_was_set_back_is_read(store: Store, tmp_path: Path) -> None:
     (tmp_path / "log.jsonl").write_bytes(b"\n".join(log()) + b"\n")
     ahead = ManualClock(Now().now() + 2 * HOUR)
-    FilePlanner(store, ahead, 2_000).plan(f"{tmp_path}/*.jsonl")
+    FilePlanner(store, ahead, Planning(2_000)).plan(f"{tmp_path}/*.jsonl")
     run(store, f"{tmp_path}/*.jsonl")
 
 

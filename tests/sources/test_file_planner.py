@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.sources.file_planner import PATIENCE, FilePlanner, cut_points
+from pipelines.sources.source import Planning
 from tests.support.ingest import Now, begin, claimed, ingest
 from tests.support.logs import NOON, line
 from tidegauge.storage import ledger
@@ -119,11 +120,53 @@ def test_an_equal_file_under_another_live_path_is_another_generation(log: Log) -
     assert log.counts == (10, 10)
 
 
+def test_a_folder_that_moved_and_grew_goes_on_where_it_was(log: Log) -> None:
+    for name in ("a", "b"):
+        (log.folder / f"{name}.jsonl").write_bytes(lines(0, 10) if name == "a" else lines(10, 20))
+    log.look()
+    log.folder = log.folder.rename(log.folder.with_name("moved"))
+    with (log.folder / "a.jsonl").open("ab") as file:
+        file.write(lines(20, 25))
+    assert not log.look()
+    assert log.counts == (25, 0)
+    with log.store.read() as tx:
+        assert {g.path for g in ledger.generations(tx, f"{log.folder}/*.jsonl*")} == {
+            f"{log.folder}/a.jsonl",
+            f"{log.folder}/b.jsonl",
+        }
+
+
+def test_a_glob_that_is_written_otherwise_reads_nothing_again(log: Log) -> None:
+    (log.folder / "a.jsonl").write_bytes(lines(0, 10))
+    log.look()
+    (log.folder / "b.jsonl").write_bytes(lines(10, 20))
+    for _ in range(2):
+        assert not list(ingest(log.store, f"{log.folder.parent}/**/*.jsonl", log.clock))
+    assert log.counts == (20, 0)
+
+
+def test_what_another_source_of_the_job_reads_stays_its_own(log: Log) -> None:
+    (log.folder / "a.jsonl").write_bytes(lines(0, 10))
+    log.look()
+    first, second = f"{log.folder}/*.jsonl*", f"{log.folder}/a.*"
+    FilePlanner(log.store, log.clock, Planning(2_000, sources=frozenset({first, second}))).plan(second)
+    with log.store.read() as tx:
+        assert len(ledger.generations(tx, first)) == len(ledger.generations(tx, second)) == 1
+
+
+def test_a_copy_is_no_move(log: Log) -> None:
+    (log.folder / "a.jsonl").write_bytes(lines(0, 10))
+    log.look()
+    shutil.copytree(log.folder, log.folder.with_name("copy"))
+    assert not list(ingest(log.store, f"{log.folder.parent}/copy/*.jsonl", log.clock))
+    assert log.counts == (10, 10)
+
+
 def test_a_truncated_file_loses_its_open_ranges_and_says_so(log: Log) -> None:
     path = log.folder / "a.jsonl"
     path.write_bytes(lines(0, 20))
     begin(log.store)
-    FilePlanner(log.store, log.clock, 2_000).plan(f"{log.folder}/*.jsonl*")
+    FilePlanner(log.store, log.clock, Planning(2_000)).plan(f"{log.folder}/*.jsonl*")
     path.write_bytes(lines(50, 52))
     log.look()
     found = log.status
@@ -138,7 +181,7 @@ def test_bytes_that_change_under_the_reader_are_not_committed(log: Log) -> None:
     path = log.folder / "a.jsonl"
     path.write_bytes(lines(0, 20))
     begin(log.store)
-    FilePlanner(log.store, log.clock, 1 << 20).plan(f"{log.folder}/*.jsonl*")
+    FilePlanner(log.store, log.clock, Planning(1 << 20)).plan(f"{log.folder}/*.jsonl*")
     path.write_bytes(lines(40, 60).replace(b"ten days", b"six days"))
     errors = log.look()
     assert not errors  # the planner saw it first
@@ -173,7 +216,7 @@ def test_two_planners_plan_every_byte_once(log: Log) -> None:
     path.write_bytes(lines(0, 10))
     begin(log.store)
     source = f"{log.folder}/*.jsonl*"
-    one, other = FilePlanner(log.store, log.clock, 500), FilePlanner(log.store, log.clock, 700)
+    one, other = FilePlanner(log.store, log.clock, Planning(500)), FilePlanner(log.store, log.clock, Planning(700))
     one.plan(source)
     with log.store.read() as tx:
         stale = ledger.generations(tx, source)
@@ -187,7 +230,7 @@ def test_two_planners_plan_every_byte_once(log: Log) -> None:
 def test_a_dead_owner_loses_its_blocks_a_live_one_keeps_them(log: Log) -> None:
     (log.folder / "a.jsonl").write_bytes(lines(0, 5))
     begin(log.store)
-    FilePlanner(log.store, log.clock, 500).plan(f"{log.folder}/*.jsonl*")
+    FilePlanner(log.store, log.clock, Planning(500)).plan(f"{log.folder}/*.jsonl*")
     assert len(claimed(log.store, log.clock, "other")) > 0
     owner = ledger.Owner("other", "elsewhere", 1, 0.0)
     with log.store.write() as tx:

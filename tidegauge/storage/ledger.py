@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -119,13 +119,17 @@ def gone(row: Row) -> bool:
 
 def generations(tx: Transaction, source: str) -> list[Generation]:
     """Those that are still followed."""
-    return [
-        Generation(
-            identity=_identity(row),
-            **{k: row[k] for k in Generation.__struct_fields__ if k != "identity"},
-        )
-        for row in tx.rows("generations", source=source)
-    ]
+    return [_generation(row) for row in tx.rows("generations", source=source)]
+
+
+def generations_of_others(tx: Transaction, sources: Collection[str]) -> list[Generation]:
+    """Those of all sources but some."""
+    return [_generation(row) for row in tx.rows("generations_of_others", sources=list(sources))]
+
+
+def _generation(row: Row) -> Generation:
+    values = {k: row[k] for k in Generation.__struct_fields__ if k != "identity"}
+    return Generation(identity=_identity(row), **values)
 
 
 def _identity(row: Row) -> Identity:
@@ -141,6 +145,12 @@ def note_generation(tx: Transaction, generation: Generation) -> None:
     """Remembers where the generation lies now and how large it was."""
     names = ("generation", "path", "encoding", "inode", "size_seen", "unchanged_since")
     tx.run("note_generation", **{name: getattr(generation, name) for name in names})
+
+
+def adopt_generation(tx: Transaction, generation: Generation) -> None:
+    """Makes the generation one of another source, at another place."""
+    note_generation(tx, generation)
+    tx.run("adopt_generation", generation=generation.generation, source=generation.source)
 
 
 def plan_ranges(

@@ -18,8 +18,6 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-import sql
-
 from tidegauge.config import StoreSection
 from tidegauge.errors import StoreConflict, StoreError, StoreLost
 from tidegauge.storage import bulk
