@@ -22,14 +22,16 @@ from tidegauge.errors import StoreError
 from tidegauge.storage import streams
 from tidegauge.storage.store import Store
 
-_LONGEST_POLL = 0.25  # seconds between two looks at the clock
-
 _log = logging.getLogger("tidegauge")
 
 
 def ticks(settings: Settings) -> ReadFromUnboundedSource:
-    """A tick every `stream.tick_seconds`, the first one at once."""
-    poll = min(settings.config.stream.tick_seconds / 4, _LONGEST_POLL)
+    """A tick every `stream.tick_seconds`, the first one at once.
+
+    Every look at the clock is a bundle that the engine hands over and back, so there is one for a tick, and one that
+    finds none.
+    """
+    poll = settings.config.stream.tick_seconds
     return ReadFromUnboundedSource(_Ticks(settings), poll_interval=poll, max_records_per_bundle=1)
 
 
