@@ -162,6 +162,8 @@ class _Writer:
         self._suspicious = reviews.queued_by_day(tx, intents, first_day, indicator, why=INJECTION)
         self._distrusted = interlock.distrusted(tx)
         self._additions = Additions()
+        self._ids: dict[str, str] = {}
+        """Of the policies, by intent: a hash of all that they say."""
         self._outcomes: list[Row] = []
         self._cases: list[Row] = []
 
@@ -183,7 +185,7 @@ class _Writer:
                 "test_block": block,
                 "evaluator_hash": evaluator,
                 "bin": verdict.bin,
-                "policy": policy.id,
+                "policy": self._ids.get(policy.intent) or self._ids.setdefault(policy.intent, policy.id),
                 "pi1": sample["pi1"],
                 "u": u,
                 "f": f,
