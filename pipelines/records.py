@@ -88,7 +88,7 @@ NAMES = (
 
 _decode_line = msgspec.json.Decoder(Line).decode
 _decode_fields = msgspec.json.Decoder(dict[str, Any]).decode
-_decode_contexts = msgspec.json.Decoder(tuple[Context, ...]).decode
+_decode_contexts = msgspec.json.Decoder(tuple[Context | str, ...]).decode
 _decode_messages = msgspec.json.Decoder(tuple[Message, ...]).decode
 
 
@@ -140,7 +140,7 @@ def decode_request(line: bytes, record: Line) -> Request:
         ),
         status=record.status or "ok",
         served_by=record.served_by or "primary",
-        contexts=contexts,
+        contexts=tuple(Context(text=c) if isinstance(c, str) else c for c in contexts),
         messages=messages,
         expected_document_ids=tuple(record.expected_document_ids or ()),
         extra={name: value for name, value in fields.items() if name not in _KNOWN},

@@ -17,5 +17,12 @@ SELECT intent, state, count(*) AS cases FROM review_queue GROUP BY intent, state
 -- name: status_conflicting
 SELECT count(*) FROM samples WHERE conflicting = 1
 
+-- name: records_read
+SELECT sum(records) FROM blocks
+
 -- name: status_quarantine
 SELECT source, reason, records FROM quarantine_counts ORDER BY source, reason
+
+-- name: quarantine_example
+SELECT q.detail, q.start, g.path FROM quarantine q JOIN generations g ON g.generation = q.generation
+WHERE q.source = :source AND q.reason = :reason ORDER BY q.generation, q.start LIMIT 1

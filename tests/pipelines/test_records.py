@@ -12,6 +12,7 @@ from pipelines.records import InvalidRecord, Reason, decode_request, read_line
 from pipelines.sampling import Sampler
 from pipelines.scan import Scanner
 from tests.support.logs import NOON, line, record
+from tidegauge.domain import Context
 from tidegauge.prices import Prices
 from tidegauge.storage.commits import BlockResult
 from tidegauge.storage.sampling import BEGINNING, Plan
@@ -40,7 +41,7 @@ BAD = {
     "fraction of a token": (line(input_tokens=1.5), Reason.WRONG_TYPE),
     "contexts no list": (line(contexts="none"), Reason.WRONG_TYPE),
     "context without text": (line(contexts=[{"id": "a"}]), Reason.MISSING_FIELD),
-    "context no object": (line(contexts=["a"]), Reason.WRONG_TYPE),
+    "context no object": (line(contexts=[7]), Reason.WRONG_TYPE),
     "no id": (line(request_id=None), Reason.WRONG_TYPE),
     "lacks intent": (json.dumps({k: v for k, v in record().items() if k != "intent"}).encode(), Reason.MISSING_FIELD),
     "lacks response": (line(response=None), Reason.MISSING_RESPONSE),
@@ -81,6 +82,10 @@ GOOD = {
     "NUL in a text": (line(response="a\0b"), lambda r: r.response == "a\0b"),
     "unknown field": (line(shard=7), lambda r: r.extra == {"shard": 7}),
     "null is absent": (line(status=None, contexts=None), lambda r: r.status == "ok" and r.contexts == ()),
+    "a text as a context": (
+        line(contexts=["as it is", {"id": "a", "text": "with an id"}]),
+        lambda r: r.contexts == (Context(text="as it is"), Context(id="a", text="with an id")),
+    ),
     "five minutes ahead": (line(timestamp="2026-11-01T12:05:00Z"), lambda r: r.timestamp == NOON + 300_000_000),
     "other zone": (line(timestamp="2026-11-01T13:00:00+01:00"), lambda r: r.timestamp == NOON),
     "long ago": (line(timestamp="1969-01-01T00:00:00Z"), lambda r: r.timestamp < 0),

@@ -4,6 +4,7 @@ import glob
 from collections.abc import Iterator, Mapping
 
 from tidegauge.commands.context import Context, note
+from tidegauge.commands.first_lines import tried
 from tidegauge.config import Config
 from tidegauge.config_load import misspelt
 from tidegauge.config_sources import SourceSection
@@ -27,11 +28,23 @@ def run(context: Context) -> int:
     check_sources(config.sources, context.environ)
     for line in describe(config, context.environ.get("TIDEGAUGE_ROLLBACK_WEBHOOK_SECRET") is not None):
         print(line)
+    fits = [try_lines(source) for source in config.sources]
     for line in (*warnings(config), *silent_owners(config, context.environ)):
         note(f"warning: {line}")
     for name, meant in misspelt(context.environ).items():
         note(f"warning: environment: nobody reads {name}; did you mean {meant}?")
-    return 0
+    return 0 if all(fits) else 1
+
+
+def try_lines(source: SourceSection) -> bool:
+    """Says how many of the first lines of a log fit; whether any does."""
+    found = tried(source)
+    if found is None or not found.lines:
+        return True
+    print(f"lines      {found.path}: {found.fit} of the first {found.lines} fit")
+    for reason, count in found.reasons[:3]:
+        note(f"{'warning' if found.fit else 'tidegauge'}: {found.path}: {count} of {found.lines} lines: {reason}")
+    return found.fit > 0
 
 
 def describe(config: Config, signed: bool) -> Iterator[str]:

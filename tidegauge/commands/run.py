@@ -1,5 +1,6 @@
 """`tidegauge run`."""
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -28,6 +29,7 @@ def run(context: Context) -> int:
     from pipelines import jobs, workers
 
     with context.store() as store, beside(context, config, store):
+        before = quarantine(store)
         job = jobs.run if args.workers == 1 else partial(workers.run, workers=args.workers)
         summary = job(
             config,
@@ -38,9 +40,12 @@ def run(context: Context) -> int:
             logs=args.log,
             progress=jobs.to_stderr_as_json if args.json_logs else jobs.to_stderr,
         )
+        refused = quarantine(store) - before
     if not args.json_logs:
         found = summary.status
         note(f"seen {found['seen']}, sampled {found['sampled']}, judged {found['judged']}, pending {found['pending']}")
+        for line in misfits(refused, found["sampled"]):
+            note(f"warning: {line}")
         if found["seen"]:
             note("next: tidegauge status")
         elif summary.stopped:
@@ -48,6 +53,26 @@ def run(context: Context) -> int:
         else:
             note("no record was found; next: `tidegauge check` says what each source holds")
     return 0
+
+
+def quarantine(store: "Store") -> Counter[str]:
+    """Quarantined lines by reason, and all lines under an empty one."""
+    with store.read() as tx:
+        counts = Counter({"": int(tx.value("records_read") or 0)})
+        for row in tx.rows("status_quarantine"):
+            counts[row["reason"]] += int(row["records"])
+    return counts
+
+
+def misfits(counts: Counter[str], sampled: int) -> Iterator[str]:
+    """What is to be said of a log that hardly fits."""
+    read, reasons = counts[""], [(reason, count) for reason, count in counts.most_common() if reason]
+    lines = sum(count for _, count in reasons)
+    told = f"{', '.join(f'{reason} {count}' for reason, count in reasons[:3])}; `tidegauge status` has examples"
+    if 2 * lines > read:
+        yield f"{lines} of {read} lines do not fit the request log: {told}"
+    elif lines and not sampled:
+        yield f"no request that was chosen could be read: {told}"
 
 
 @contextmanager

@@ -86,9 +86,15 @@ def text(found: Mapping[str, Any]) -> str:
     ]
     lines += [f"surge in {intent}: {row['why']}" for intent, row in found["surges"].items() if row["on"]]
     lines += ["", *_judges(found["evaluation"])]
-    for source, reasons in found.get("quarantine", {}).items():
-        lines.append(f"quarantined in {source}: " + ", ".join(f"{k} {v}" for k, v in reasons.items()))
+    for source, reasons in found["quarantine"].items():
+        lines.append(f"quarantined in {source}:")
+        examples = found["quarantine_examples"].get(source, {})
+        lines += [f"  {reason} {count}{_example(examples.get(reason))}" for reason, count in reasons.items()]
     return "\n".join(lines)
+
+
+def _example(row: Mapping[str, Any] | None) -> str:
+    return f", for example {row['detail']} ({row['path']} at {row['start']})" if row else ""
 
 
 def _judges(evaluation: Mapping[str, Any]) -> list[str]:

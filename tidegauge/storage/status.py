@@ -1,5 +1,6 @@
 """Where everything is: the counts of `tidegauge status`."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tidegauge.domain import DAY, SECOND, Micros
@@ -23,6 +24,7 @@ def status(tx: Transaction, now: Micros) -> dict[str, Any]:
         row["intent"]: _intent(row["intent"], row, samples, review)
         for row in sorted(tallies, key=lambda row: str(row["intent"]))
     }
+    quarantine = _quarantine(tx)
     oldest = min((row["oldest"] for name, row in blocks.items() if name == "planned"), default=None)
     return {
         "seen": sum(int(row["records"]) for row in blocks.values()),
@@ -35,7 +37,8 @@ def status(tx: Transaction, now: Micros) -> dict[str, Any]:
         "duplicates_estimate": sum(float(row["estimate"] or 0) for row in tallies),
         "conflicting": int(tx.value("status_conflicting") or 0),
         "lag_seconds": 0.0 if oldest is None else max(0.0, (now - oldest) / SECOND),
-        "quarantine": _quarantine(tx),
+        "quarantine": quarantine,
+        "quarantine_examples": _examples(tx, quarantine),
         "evaluation": _evaluation(tx, now, sum(entry["sampled"] for entry in per_intent.values())),
         "per_intent": per_intent,
     }
@@ -89,4 +92,14 @@ def _quarantine(tx: Transaction) -> dict[str, dict[str, int]]:
     found: dict[str, dict[str, int]] = {}
     for row in tx.rows("status_quarantine"):
         found.setdefault(row["source"], {})[row["reason"]] = int(row["records"])
+    return found
+
+
+def _examples(tx: Transaction, counts: Mapping[str, Iterable[str]]) -> dict[str, dict[str, Row]]:
+    """One line of each source and reason that is still kept: what was wrong, and where it lies."""
+    found: dict[str, dict[str, Row]] = {}
+    for source, reasons in counts.items():
+        for reason in reasons:
+            if (example := tx.first("quarantine_example", source=source, reason=reason)) is not None:
+                found.setdefault(source, {})[reason] = example
     return found
