@@ -29,6 +29,11 @@ class Parser(argparse.ArgumentParser):
         return found, left
 
 
+def unseen(to: argparse.ArgumentParser) -> None:
+    """The flag that allows the name of an intent that is not there yet."""
+    to.add_argument("--unseen", action="store_true", help="though nobody knows the name yet: it is still to come")
+
+
 def _with_nearest(message: str) -> str:
     """What argparse says of a wrong choice, with the nearest one if there is one."""
     said = _CHOICE.fullmatch(message)

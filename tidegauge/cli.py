@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tidegauge.arguments import Parser
+from tidegauge.arguments import Parser, unseen
 from tidegauge.errors import TidegaugeError
 
 _EPILOG = "Exit codes: 0 done, 1 failed, 2 bad usage or configuration, 3 a breach, with slo --fail-on-breach."
@@ -151,6 +151,7 @@ def _results(commands: "argparse._SubParsersAction[Any]", shared: Parser) -> Non
     verdict.add_argument("--intent", required=True, metavar="NAME")
     verdict.add_argument("--deployment", metavar="ID", help="default: the newest one")
     verdict.add_argument("--fail-on-breach", action="store_true", help="exit 3 if it failed")
+    unseen(verdict)
     metrics = group.add("metrics", "figures as Prometheus text", "metrics")
     metrics.add_argument("--rules", action="store_true", help="recording and alerting rules for Prometheus instead")
     _json(group.add("canaries", "canaries against their control: latency, success, hallucinations", "canaries"))
@@ -185,12 +186,13 @@ def _sampling(commands: "argparse._SubParsersAction[Any]", shared: Parser) -> No
     _json(inner.add("show", "the plan's rows", "sampling", "show"))
     change = inner.add("set", "another rate from an event time on", "sampling", "change")
     change.add_argument("rate", type=float, metavar="RATE")
-    change.add_argument("--from", dest="valid_from", metavar="TIME", help="RFC 3339; default: as soon as it may be")
     change.add_argument("--intent", default="", metavar="NAME", help="default: all")
     change.add_argument("--deployment", default="", metavar="ID", help="default: all")
     plan = inner.add("apply", "the rates of a plan that tidegauge power --json wrote", "sampling", "apply")
     plan.add_argument("plan", type=Path, metavar="FILE")
-    plan.add_argument("--from", dest="valid_from", metavar="TIME", help="RFC 3339; default: as soon as it may be")
+    for action in (change, plan):
+        action.add_argument("--from", dest="valid_from", metavar="TIME", help="RFC 3339; default: as soon as it may be")
+        unseen(action)
 
 
 def _power(commands: "argparse._SubParsersAction[Any]", shared: Parser) -> None:
@@ -257,6 +259,7 @@ def _stops(commands: "argparse._SubParsersAction[Any]", shared: Parser) -> None:
     add.add_argument("intent", metavar="INTENT", help="* for all")
     add.add_argument("--for", dest="span", metavar="TIME", help="such as 4h or 2d; default: until it is lifted")
     _who(add)
+    unseen(add)
     lift = inner.add("lift", "decide again", "stops", "lift")
     lift.add_argument("intent", metavar="INTENT")
     lift.add_argument("--who", default=_login(), metavar="NAME", help="default: the login name")
@@ -366,6 +369,7 @@ def _drill(commands: "argparse._SubParsersAction[Any]", shared: Parser) -> None:
     drill.add_argument("--seed", type=int, default=1, metavar="N")
     drill.add_argument("--unless-passed-within", metavar="TIME", help="do nothing if one has; for schedules")
     drill.add_argument("--history", action="store_true", help="earlier drills instead")
+    unseen(drill)
 
 
 def _json(to: argparse.ArgumentParser) -> argparse.ArgumentParser:

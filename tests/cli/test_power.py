@@ -75,7 +75,7 @@ def test_given_traffic_needs_no_store(tmp_path: Path, monkeypatch, capsys):
         (["sampling", "apply", "empty.json"], "no rows"),
         (["sampling", "apply", "row.json"], "row 2: needs the name"),
         (["sampling", "apply", "twice.json"], "a has a row already"),
-        (["sampling", "apply", "high.json"], "between 0 and 1"),
+        (["sampling", "apply", "high.json", "--unseen"], "between 0 and 1"),
     ],
 )
 def test_errors_say_what_to_do(tmp_path: Path, monkeypatch, arguments, error, capsys):

@@ -18,7 +18,7 @@ def run(context: Context) -> int:
 
     args = context.args
     with context.store() as store, store.read() as tx:
-        found = attribute(tx, args.intent, args.deployment or _newest(tx, args.intent))
+        found = attribute(tx, args.intent, args.deployment or _newest(context, tx, args.intent))
     if args.json:
         print_json(msgspec.to_builtins(found))
     else:
@@ -26,11 +26,14 @@ def run(context: Context) -> int:
     return 0
 
 
-def _newest(tx: "Transaction", intent: str) -> str:
+def _newest(context: Context, tx: "Transaction", intent: str) -> str:
     """The deployment with a breach, the newest one; else the one that came last."""
+    from tidegauge.service import intents
+
     known = tx.rows("deployments_of_intent", intent=intent)
     if not known:
-        raise UsageError(f"--intent {intent}: no request of it was read; `tidegauge status` shows the intents")
+        hint = intents.hint(intent, intents.known(tx, context.config()))
+        raise UsageError(f"--intent {intent}: no request of it was read{hint}")
     breached = {row["deployment"] for row in tx.rows("breached_deployments", intent=intent)}
     return str(([row for row in known if row["deployment"] in breached] or known)[-1]["deployment"])
 

@@ -17,6 +17,7 @@ def run(context: Context) -> int:
         return _history(context)
     from tidegauge.drill import drill
     from tidegauge.drill.scenario import Plan
+    from tidegauge.service import intents
 
     args, config = context.args, context.config()
     if not args.intent:
@@ -26,6 +27,10 @@ def run(context: Context) -> int:
     now = context.clock.now()
     with context.store() as store:
         with store.read() as tx:
+            if intents.known(tx, config) and not args.unseen:
+                intents.check(tx, config, [args.intent], "drill --intent")
+            elif not args.unseen:
+                note(f"{args.intent}: neither the store nor the configuration knows any intent yet; rehearsed as named")
             found = drill.traffic(tx, args.intent, config.sampling.rate)
             since = now - int(times.seconds(args.unless_passed_within or "1s") * SECOND)
             if args.unless_passed_within and drill.passed_since(tx, args.intent, since):

@@ -1,14 +1,18 @@
 """`tidegauge sampling show|set|apply`."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tidegauge import show as tables
 from tidegauge.commands import times
 from tidegauge.commands.context import Context, note, print_json
 from tidegauge.domain import Micros, iso
 from tidegauge.errors import UsageError
+
+if TYPE_CHECKING:
+    from tidegauge.storage.store import Store
 
 
 def show(context: Context) -> int:
@@ -43,7 +47,9 @@ def change(context: Context) -> int:
     from pipelines.sampling import set_rate
 
     with context.store() as store:
-        plan = set_rate(store, context.clock, args.rate, valid_from, args.intent, args.deployment, "sampling set")
+        intent = "" if args.intent == "*" else args.intent
+        _check(context, store, [intent] if intent else [], "sampling set --intent")
+        plan = set_rate(store, context.clock, args.rate, valid_from, intent, args.deployment, "sampling set")
     note(f"plan {plan.plan}: {plan.rate:g} from {_since(plan.valid_from)} on")
     return 0
 
@@ -57,9 +63,23 @@ def apply(context: Context) -> int:
     from pipelines.sampling import set_rates
 
     with context.store() as store:
+        _check(context, store, rates, f"{args.plan}:")
         plans = set_rates(store, context.clock, rates, valid_from, f"sampling apply {args.plan.name}")
     note(f"plans {plans[0].plan} to {plans[-1].plan}: {len(plans)} intents from {_since(plans[0].valid_from)} on")
     return 0
+
+
+def _check(context: Context, store: "Store", names: Iterable[str], where: str) -> None:
+    """Raises UsageError for an intent or a deployment that nobody knows; --unseen allows it."""
+    from tidegauge.service import intents
+
+    args = context.args
+    if args.unseen:
+        return
+    with store.read() as tx:
+        intents.check(tx, context.config(), names, where)
+        if getattr(args, "deployment", ""):
+            intents.check_deployment(tx, args.deployment, "sampling set --deployment")
 
 
 def _rates(path: Path) -> dict[str, float]:

@@ -27,11 +27,13 @@ def run(context: Context) -> int:
 
 
 def add(context: Context) -> int:
-    from tidegauge.service import stops
+    from tidegauge.service import intents, stops
 
     args, now = context.args, context.clock.now()
     until = now + int(times.seconds(args.span) * SECOND) if args.span else None
     with context.store() as store, store.write() as tx:
+        if not args.unseen and args.intent != stops.EVERY_INTENT:
+            intents.check(tx, context.config(), [args.intent], "stops set")
         stops.stop(tx, args.intent, args.who, args.why, until, now)
     note(f"{args.intent}: nothing is decided {'for ' + args.span if args.span else 'until tidegauge stops lift'}")
     return 0

@@ -7,10 +7,13 @@ BREACH = 3
 
 
 def run(context: Context) -> int:
+    from tidegauge.service import intents
     from tidegauge.service.verdict import verdict
 
     args, config = context.args, context.config()
     with context.store() as store, store.read() as tx:
+        if not args.unseen:
+            intents.check(tx, config, [args.intent], "verdict --intent")
         found = verdict(tx, config.slo, args.intent, args.deployment)
     if args.json:
         print_json(found)
