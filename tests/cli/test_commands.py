@@ -74,6 +74,38 @@ def test_labels_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     assert (row["judged"], row["labelled"], row["state"], row["rate"]) == (50, 50, "ok", 0.0)
 
 
+def test_a_file_without_any_label_is_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tidegauge.yaml").write_text(
+        "sources: [{files: 'logs/*.jsonl'}]\nsampling: {rate: 1}\nreview: {labels_per_day: 50}\n"
+    )
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "a.jsonl").write_bytes(b"\n".join(line(request_id=f"r-{n}") for n in range(5)) + b"\n")
+    assert main(["run"]) == 0
+    nobody = '{"request_id": "nobody", "hallucinated": true, "reviewer": "ann"}\n'
+    good = nobody.replace("nobody", "r-1")
+
+    def code(text: str) -> tuple[int, str]:
+        (tmp_path / "labels").write_text(text)
+        capsys.readouterr()
+        return main(["review", "import", "labels"]), capsys.readouterr().err
+
+    code_of_csv, said = code("\nrequest_id,hallucinated,reviewer\nr-1,true,ann\n")
+    assert code_of_csv == 1
+    assert "labels: no label was taken: line 2: JSON is malformed" in said
+    assert len(said.splitlines()) == 1
+    assert code(nobody) == (
+        1,
+        "tidegauge: labels: no label was taken: 1 unknown, the first is nobody: no such request was sampled\n",
+    )
+    assert code("") == code("\n\n") == (0, "")
+    assert code(nobody + "no JSON\n" + good) == (0, "")
+    # The same file again: nothing is applied, and nothing was lost.
+    assert code(good) == code(good + nobody) == (0, "")
+
+
 def test_evaluate_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     rows = [

@@ -1,6 +1,7 @@
 """Promises about the source that no other tool checks, and README's commands."""
 
 import ast
+import json
 import re
 import shlex
 import subprocess
@@ -51,4 +52,8 @@ def test_readme_s_commands_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         assert program == "tidegauge"
         assert main(arguments) == 0, command
         if arguments == ["review", "export", "cases.jsonl"]:
-            (tmp_path / "labels.jsonl").write_text('{"request_id": "r-1", "hallucinated": false, "reviewer": "ann"}\n')
+            cases = (tmp_path / "cases.jsonl").read_text().splitlines()
+            said = [
+                {"request_id": json.loads(c)["request_id"], "hallucinated": False, "reviewer": "ann"} for c in cases
+            ]
+            (tmp_path / "labels.jsonl").write_text("".join(json.dumps(label) + "\n" for label in said))

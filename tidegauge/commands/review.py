@@ -7,6 +7,9 @@ from typing import Any
 from tidegauge.commands.context import Context, note, print_json
 from tidegauge.errors import TidegaugeError
 
+_KEPT = ("applied", "doubled", "volunteered")
+_LINE = '{"request_id", "hallucinated", "reviewer"}'
+
 
 def export(context: Context) -> int:
     """Queued cases, a line each, the most urgent first."""
@@ -36,7 +39,10 @@ def _write(context: Context, lines: Iterable[str]) -> int:
 
 
 def take(context: Context) -> int:
-    """Labels in; decides and makes the first attempt of what comes due at once."""
+    """Labels in; decides and makes the first attempt of what comes due at once.
+
+    Raises TidegaugeError where there were lines and none of them is in the store: a nightly job would lose them unnoticed.
+    """
     from tidegauge.alerts.act import import_and_act
 
     path = context.args.file
@@ -47,4 +53,15 @@ def take(context: Context) -> int:
     with context.store() as store:
         report: Mapping[str, Any] = import_and_act(store, context.config(), context.clock, lines)
     print_json(report)
+    if (report["bad"] or report["unknown"]) and not any(report[name] for name in _KEPT):
+        raise TidegaugeError(f"{path}: no label was taken: {_first_problem(report)}")
     return 0
+
+
+def _first_problem(report: Mapping[str, Any]) -> str:
+    from tidegauge.service.words import plain
+
+    if report["bad_lines"]:
+        first = report["bad_lines"][0]
+        return f"line {first['line']}: {first['reason']}; wanted is {_LINE}, a line each"
+    return f"{report['unknown']} unknown, the first is {plain(report['unknown_ids'][0])}: no such request was sampled"
