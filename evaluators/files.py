@@ -1,7 +1,8 @@
 """The same evaluators on any file: `tidegauge evaluate FILE --out FILE`. No store is touched.
 
-In: JSON lines {id, intent?, question?, contexts, response}, plain or .gz. Out: a JSON line per id and evaluator, in the
-order of the input, {id, score, label, confidence, reason, evaluator, version}. Every evaluator sees every line.
+In: JSON lines {id, intent?, question?, contexts, response}, or a request log, plain or .gz. Out: a JSON line per id and
+evaluator, in the order of the input, {id, score, label, confidence, reason, evaluator, version}. Every evaluator sees
+every line.
 """
 
 import gzip
@@ -16,7 +17,7 @@ import msgspec
 from evaluators.cascade import Cascade
 from evaluators.quality import Judged, quality
 from evaluators.window import JudgeWindow
-from tidegauge.domain import Context, Deployment, Request, Score, Verdict
+from tidegauge.domain import Context, Deployment, Message, Request, Score, Verdict
 from tidegauge.errors import UsageError
 from tidegauge.spelling import did_you_mean
 
@@ -30,9 +31,12 @@ class _Text(msgspec.Struct):
 
 
 class _Line(msgspec.Struct):
-    id: str | int
     response: str
+    id: str | int | None = None
+    request_id: str | int | None = None
+    """The id in a request log."""
     question: str | None = None
+    messages: tuple[Message, ...] | None = None
     intent: str | None = None
     contexts: list[str | _Text] | None = None
 
@@ -184,18 +188,22 @@ def _request(data: bytes, number: int, report: _Collector) -> tuple[Request, _Re
     except (RecursionError, UnicodeDecodeError):
         raise ValueError("the line is no JSON") from None
     line = msgspec.convert(value, _Line)
+    identity = line.request_id if line.id is None else line.id
+    if identity is None:
+        raise ValueError("Object missing required field `id`, or `request_id` as in a request log")
     request = Request(
         request_id=str(number),
         timestamp=0,
         intent=line.intent or "",
         deployment=_NOWHERE,
         question=line.question,
+        messages=line.messages or (),
         contexts=tuple(Context(text=c if isinstance(c, str) else c.text) for c in line.contexts or ()),
         response=line.response,
     )
     report.fields |= value.keys()
     truth = _truth(value.get(report.labels_field)) if report.labels_field else None
-    return request, _Read(line.id, truth, request.intent, str(value.get("source") or ""))
+    return request, _Read(identity, truth, request.intent, str(value.get("source") or ""))
 
 
 def _truth(value: object) -> bool | None:

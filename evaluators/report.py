@@ -12,6 +12,7 @@ from evaluators.files import Report
 from tidegauge.errors import UsageError
 from tidegauge.spelling import did_you_mean
 
+_REASONS = 3
 MEASURES = ("auroc", "balanced_accuracy", "f1", "kappa")
 _STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem;color:#1d1d1f}"
@@ -49,6 +50,34 @@ class Outcome(NamedTuple):
         return f"{self.threshold.name} is {value}, wanted at least {self.threshold.least:g}"
 
 
+class Readable(NamedTuple):
+    """Whether enough lines could be read. A file of which none could is no success, whatever is allowed."""
+
+    bad: int
+    allowed: int | None
+    """None: any number, as long as there is a line that could."""
+    evaluated: int
+    problems: Sequence[Mapping[str, Any]]
+
+    @property
+    def failed(self) -> bool:
+        return not self.evaluated or (self.allowed is not None and self.bad > self.allowed)
+
+    @property
+    def text(self) -> str:
+        lines = self.bad + self.evaluated
+        if not lines:
+            return "the file has no lines"
+        reasons = "; ".join(f"line {p['line']}: {p['reason']}" for p in self.problems[:_REASONS])
+        allowed = f", allowed are {self.allowed}" if self.allowed else ""
+        return f"{self.bad} of {lines} lines could not be read{allowed}: {reasons}"
+
+
+def readable(report: Report, allowed: int | None) -> Readable:
+    summary = report.summary
+    return Readable(summary["bad"], allowed, summary["evaluated"], summary["problems"])
+
+
 def threshold(text: str) -> Threshold:
     """`faithful=0.95` or `EVALUATOR.MEASURE=VALUE`. Raises UsageError."""
     name, _, value = text.partition("=")
@@ -70,7 +99,7 @@ def outcomes(thresholds: Sequence[Threshold], report: Report) -> list[Outcome]:
     quality = report.summary["quality"]
     found = []
     for wanted in thresholds:
-        if not wanted.evaluator:
+        if not wanted.evaluator or not report.summary["evaluated"]:
             found.append(Outcome(wanted, report.summary["faithful"]))
         elif wanted.evaluator in quality:
             found.append(Outcome(wanted, quality[wanted.evaluator][wanted.measure]))
@@ -80,13 +109,20 @@ def outcomes(thresholds: Sequence[Threshold], report: Report) -> list[Outcome]:
     return found
 
 
-def write_junit(path: Path, report: Report, found: Sequence[Outcome]) -> None:
-    """A test case per threshold, and one per line: failed where it is hallucinated, skipped where it is unscored."""
+def write_junit(path: Path, report: Report, found: Sequence[Outcome], lines: Readable) -> None:
+    """A test case per threshold, and one per line: failed where it is hallucinated, skipped where it is unscored.
+
+    Lines that could not be read are one test case together.
+    """
     suite = Xml.Element("testsuite", name="tidegauge evaluate")
     for outcome in found:
         case = Xml.SubElement(suite, "testcase", classname="tidegauge.thresholds", name=outcome.threshold.name)
         if outcome.failed:
             Xml.SubElement(case, "failure", message=outcome.text)
+    if lines.bad or lines.failed:
+        case = Xml.SubElement(suite, "testcase", classname="tidegauge.lines", name="readable")
+        if lines.failed:
+            Xml.SubElement(case, "failure", message=_xml(lines.text))
     for verdict in report.verdicts:
         case = Xml.SubElement(suite, "testcase", classname="tidegauge.answers", name=_xml(str(verdict.id)))
         if verdict.score is None:

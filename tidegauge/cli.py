@@ -328,6 +328,7 @@ def _files(commands: "argparse._SubParsersAction[Any]", shared: Parser) -> None:
     evaluate.add_argument("--labels", metavar="FIELD", help="field with the truth, to report quality against")
     evaluate.add_argument("--report", type=Path, metavar="DIR", help="report.html with plots")
     evaluate.add_argument("--junit", type=Path, metavar="FILE", help="results as JUnit XML, for CI")
+    evaluate.add_argument("--allow-bad", type=int, metavar="N", help="unreadable lines that fail no gate; 0")
     evaluate.add_argument(
         "--fail-under",
         action="append",

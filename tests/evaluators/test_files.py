@@ -57,6 +57,15 @@ def test_bad_lines_are_counted_and_the_rest_is_evaluated(tmp_path: Path) -> None
     assert [r["id"] for r in read(out)] == ["a", "a", 2, 2]
 
 
+def test_a_line_of_a_request_log_is_read(tmp_path: Path) -> None:
+    record = {"request_id": "r-1", "timestamp": "2026-11-01T00:00:00Z", "intent": "refunds", "response": "Ten days."}
+    record |= {"contexts": [{"id": "c", "text": REFUNDS, "score": 0.5}], "messages": [{"role": "user", "content": "?"}]}
+    out = tmp_path / "out.jsonl"
+    report = evaluate_file(write(tmp_path / "in.jsonl", record, record | {"id": 7}), out, OFFLINE)
+    assert report.summary["bad"] == 0
+    assert [r["id"] for r in read(out)] == ["r-1", "r-1", 7, 7]
+
+
 def test_labels_give_the_quality_of_each_evaluator(tmp_path: Path) -> None:
     report = evaluate_file(write(tmp_path / "in.jsonl", *ROWS), tmp_path / "out", OFFLINE, "bad")
     perfect = {"labelled": 3, "scored": 2, "auroc": 1.0, "balanced_accuracy": 1.0, "f1": 1.0, "kappa": 1.0}

@@ -94,3 +94,53 @@ def test_intervals_hold_their_measure(capsys: pytest.CaptureFixture[str]) -> Non
         low, high = found[f"{name}_interval"]
         assert low <= found[name] <= high
     assert set(found["by_intent"]) == {"intent.0", "intent.1"}
+
+
+MALFORMED = ["{", '{"id": 1}', *["[]"] * 48]
+
+
+@pytest.mark.parametrize(
+    ("bad", "arguments", "code"),
+    [
+        (50, ["--fail-under", "faithful=0.1"], 1),
+        (50, ["--junit", "junit.xml"], 1),
+        (50, ["--fail-under", "faithful=0.1", "--allow-bad", "49"], 1),
+        (50, ["--fail-under", "faithful=0.1", "--allow-bad", "50"], 0),
+        (0, ["--fail-under", "faithful=0.1"], 0),
+        (50, ["--allow-bad", "5"], 1),
+        (50, [], 0),
+    ],
+)
+def test_unreadable_lines_fail_a_gate_unless_they_are_allowed(
+    bad: int, arguments: list[str], code: int, capsys
+) -> None:
+    rows = (Path() / answers(Path())).read_text()
+    Path("some.jsonl").write_text("\n".join([*MALFORMED[:bad], rows]))
+    assert main(["evaluate", "some.jsonl", "--out", "out.jsonl", *arguments]) == code
+    said = capsys.readouterr().err
+    assert ("50 of 81 lines could not be read" in said) == (bad == 50)
+    assert ("FAILED: 50" in said) == (code == 1)
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "\n".join(MALFORMED)])
+@pytest.mark.parametrize("arguments", [[], ["--allow-bad", "99"], ["--fail-under", "overlap.auroc=0"]])
+def test_a_file_without_a_readable_line_always_fails(text: str, arguments: list[str], capsys) -> None:
+    Path("none.jsonl").write_text(text)
+    assert main(["evaluate", "none.jsonl", "--out", "out.jsonl", "--junit", "junit.xml", *arguments]) == 1
+    assert ("the file has no lines" if not text.strip() else "FAILED: 50 of 50") in capsys.readouterr().err
+
+
+def test_junit_says_what_was_wrong_with_the_first_lines() -> None:
+    Path("some.jsonl").write_text("\n".join([*MALFORMED, '{"id": 1, "response": "Yes."}']))
+    arguments = ["--junit", "junit.xml", "--fail-under", "faithful=0"]
+    assert main(["evaluate", "some.jsonl", "--out", "out.jsonl", *arguments]) == 1
+    case = Xml.parse("junit.xml").getroot().find("testcase[@classname='tidegauge.lines']")
+    assert case is not None
+    failure = case.find("failure")
+    assert failure is not None
+    assert "line 1: " in failure.get("message", "")
+    assert "line 2: Object missing required field" in failure.get("message", "")
+    assert main(["evaluate", "some.jsonl", "--out", "out.jsonl", "--junit", "junit.xml", "--allow-bad", "50"]) == 0
+    case = Xml.parse("junit.xml").getroot().find("testcase[@classname='tidegauge.lines']")
+    assert case is not None
+    assert case.find("failure") is None

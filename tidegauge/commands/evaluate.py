@@ -16,17 +16,22 @@ def run(context: Context) -> int:
     thresholds = [reports.threshold(text) for text in args.fail_under]
     report = evaluate_file(args.file, args.out, build_cascade(_config(context)), args.labels)
     outcomes = reports.outcomes(thresholds, report)
+    gate = bool(thresholds or args.junit or args.allow_bad is not None)
+    lines = reports.readable(report, (args.allow_bad or 0) if gate else None)
     if args.labels or report.summary["bad"]:
         print_json(report.summary)
     note(f"wrote {args.out}")
     if args.report:
         note(f"wrote {reports.write_html(args.report, report, args.file.name)}")
     if args.junit:
-        reports.write_junit(args.junit, report, outcomes)
+        reports.write_junit(args.junit, report, outcomes, lines)
         note(f"wrote {args.junit}")
-    for outcome in outcomes:
-        note(f"{'FAILED' if outcome.failed else 'passed'}: {outcome.text}")
-    return 1 if any(outcome.failed for outcome in outcomes) else 0
+    said: list[reports.Outcome | reports.Readable] = [*outcomes]
+    if lines.bad or lines.failed:
+        said.append(lines)
+    for one in said:
+        note(f"{'FAILED' if one.failed else 'passed'}: {one.text}")
+    return 1 if any(one.failed for one in said) else 0
 
 
 def _config(context: Context) -> Config:

@@ -41,7 +41,7 @@ def _write(context: Context, lines: Iterable[str]) -> int:
 def take(context: Context) -> int:
     """Labels in; decides and makes the first attempt of what comes due at once.
 
-    Raises TidegaugeError where there were lines and none of them is in the store: a nightly job would lose them unnoticed.
+    Raises TidegaugeError where there were lines and none was taken: a nightly job would lose its labels unnoticed.
     """
     from tidegauge.alerts.act import import_and_act
 
