@@ -121,6 +121,22 @@ def test_evaluate_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
     }
 
 
+def test_a_file_is_judged_by_the_evaluators_of_the_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in.jsonl").write_text('{"id": 1, "contexts": ["Ten days."], "response": "Ten days."}\n')
+    assert main(["evaluate", "in.jsonl", "--out", "out.jsonl"]) == 0
+    assert "judged by rules, overlap, groundedness; there is no configuration here" in capsys.readouterr().err
+    assert main(["init"]) == 0
+    assert main(["check"]) == 0
+    assert "evaluators rules, overlap\n" in capsys.readouterr().out
+    assert main(["evaluate", "in.jsonl", "--out", "out.jsonl"]) == 0
+    assert "judged by rules, overlap\n" in capsys.readouterr().err
+    scores = [json.loads(text) for text in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [s["evaluator"] for s in scores] == ["rules", "overlap"]
+
+
 @pytest.mark.parametrize(
     "command",
     [

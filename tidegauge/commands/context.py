@@ -42,13 +42,17 @@ class Context:
             return config_load.defaults(Path(), self.environ)
         return config_load.load(path, self.environ)
 
+    def has_config(self) -> bool:
+        """Whether a configuration is named or lies here."""
+        from tidegauge.config_load import DEFAULT_NAME
+
+        return self.args.config is not None or Path(DEFAULT_NAME).exists()
+
     def config_if_any(self) -> "Config":
         """The configuration, or the defaults where no file is named and none lies here: for what works without one."""
         from tidegauge import config_load
 
-        if self.args.config is None and not Path(config_load.DEFAULT_NAME).exists():
-            return config_load.defaults(Path(), self.environ)
-        return self.config()
+        return self.config() if self.has_config() else config_load.defaults(Path(), self.environ)
 
     def store_url(self) -> str:
         """`--store`, relative to where one is, else the configuration's."""

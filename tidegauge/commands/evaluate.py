@@ -14,7 +14,10 @@ def run(context: Context) -> int:
 
     args = context.args
     thresholds = [reports.threshold(text) for text in args.fail_under]
-    report = evaluate_file(args.file, args.out, build_cascade(_config(context)), args.labels)
+    cascade = build_cascade(_config(context))
+    names = ", ".join(one.name for one in (*cascade.evaluators, *cascade.judges))
+    note(f"judged by {names}" + ("" if context.has_config() else "; there is no configuration here"))
+    report = evaluate_file(args.file, args.out, cascade, args.labels)
     outcomes = reports.outcomes(thresholds, report)
     gate = bool(thresholds or args.junit or args.allow_bad is not None)
     lines = reports.readable(report, (args.allow_bad or 0) if gate else None)
@@ -35,8 +38,8 @@ def run(context: Context) -> int:
 
 
 def _config(context: Context) -> Config:
-    """Where the evaluators are left at their default, every shipped one takes part."""
+    """The evaluators of the job. Where there is no configuration every shipped one takes part."""
     found = context.config_if_any()
-    if found.evaluation == EvaluationSection():
+    if not context.has_config() and found.evaluation == EvaluationSection():
         return msgspec.structs.replace(found, evaluation=EvaluationSection(evaluators=EVALUATORS))
     return found
