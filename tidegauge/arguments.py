@@ -29,6 +29,16 @@ class Parser(argparse.ArgumentParser):
         return found, left
 
 
+def who(to: argparse.ArgumentParser) -> None:
+    """The flag that says who acts."""
+    to.add_argument("--who", metavar="NAME", help="default: $TIDEGAUGE_WHO, else the login name")
+
+
+def why(to: argparse.ArgumentParser, *, required: bool) -> None:
+    """The flag that says why somebody acts."""
+    to.add_argument("--why", required=required, metavar="TEXT", help="kept beside the name")
+
+
 def unseen(to: argparse.ArgumentParser) -> None:
     """The flag that allows the name of an intent that is not there yet."""
     to.add_argument("--unseen", action="store_true", help="though nobody knows the name yet: it is still to come")

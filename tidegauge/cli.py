@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tidegauge.arguments import Parser, unseen
+from tidegauge.arguments import Parser, unseen, who, why
 from tidegauge.errors import TidegaugeError
 
 _EPILOG = "Exit codes: 0 done, 1 failed, 2 bad usage or configuration, 3 a breach, with slo --fail-on-breach."
@@ -175,9 +175,14 @@ def _incidents(commands: "argparse._SubParsersAction[Any]", shared: Parser) -> N
         ("resolve", "a person has seen to it: close it"),
         ("replay", "send the same webhook, with the same id, once more"),
     ):
-        inner.add(name, text, "incidents", name).add_argument("incident", metavar="ID")
-    why = _json(_Commands(commands, shared).add("explain", "an incident from alert to cause, on one page", "explain"))
-    why.add_argument("incident", metavar="INCIDENT")
+        action = inner.add(name, text, "incidents", name)
+        action.add_argument("incident", metavar="ID")
+        who(action)
+        why(action, required=False)
+    explain = _json(
+        _Commands(commands, shared).add("explain", "an incident from alert to cause, on one page", "explain")
+    )
+    explain.add_argument("incident", metavar="INCIDENT")
 
 
 def _sampling(commands: "argparse._SubParsersAction[Any]", shared: Parser) -> None:
@@ -249,7 +254,8 @@ def _judge(commands: "argparse._SubParsersAction[Any]", shared: Parser) -> None:
     health.add_argument("--plot", type=Path, metavar="FILE", help="sensitivity and specificity as PNG")
     trust = inner.add("trust", "believe a judge again, and begin its gold answers anew", "health", "trust")
     trust.add_argument("judge", metavar="NAME")
-    _who(trust)
+    who(trust)
+    why(trust, required=True)
 
 
 def _stops(commands: "argparse._SubParsersAction[Any]", shared: Parser) -> None:
@@ -258,20 +264,12 @@ def _stops(commands: "argparse._SubParsersAction[Any]", shared: Parser) -> None:
     add = inner.add("set", "freeze the decisions of an intent", "stops", "add")
     add.add_argument("intent", metavar="INTENT", help="* for all")
     add.add_argument("--for", dest="span", metavar="TIME", help="such as 4h or 2d; default: until it is lifted")
-    _who(add)
+    who(add)
+    why(add, required=True)
     unseen(add)
     lift = inner.add("lift", "decide again", "stops", "lift")
     lift.add_argument("intent", metavar="INTENT")
-    lift.add_argument("--who", default=_login(), metavar="NAME", help="default: the login name")
-
-
-def _who(to: argparse.ArgumentParser) -> None:
-    to.add_argument("--who", default=_login(), metavar="NAME", help="default: the login name")
-    to.add_argument("--why", required=True, metavar="TEXT")
-
-
-def _login() -> str:
-    return os.environ.get("USER") or os.environ.get("LOGNAME") or "unknown"
+    who(lift)
 
 
 def _rubric(commands: "argparse._SubParsersAction[Any]", shared: Parser) -> None:

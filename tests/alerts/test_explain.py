@@ -74,6 +74,40 @@ def test_programs_get_the_same(incident: tuple[str, str], capsys: pytest.Capture
     assert found["release"].endswith("no last good one is known")
 
 
+@pytest.mark.parametrize(
+    ("environ", "arguments", "who", "why"),
+    [
+        ({"TIDEGAUGE_WHO": "the bot", "LOGNAME": "root"}, ["--who", "ann", "--why", "seen to"], "ann", "seen to"),
+        ({"TIDEGAUGE_WHO": "the bot", "LOGNAME": "root"}, [], "the bot", "by command"),
+        ({"TIDEGAUGE_WHO": "", "LOGNAME": "bob"}, ["--why", " "], "bob", "by command"),
+    ],
+)
+def test_the_timeline_says_who_acted_and_why(
+    incident: tuple[str, str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    environ: dict[str, str],
+    arguments: list[str],
+    who: str,
+    why: str,
+) -> None:
+    url, name = incident
+    for variable, value in environ.items():
+        monkeypatch.setenv(variable, value)
+    for action in ("replay", "resolve"):
+        assert main(["--store", url, "incidents", action, name, *arguments]) == 0
+    assert (
+        main(["--store", url, "stops", "set", "refunds", "--why", "x", *(["--who", "ann"] if who == "ann" else [])])
+        == 0
+    )
+    capsys.readouterr()
+    assert main(["--store", url, "explain", name, "--json"]) == 0
+    events = json.loads(capsys.readouterr().out)["timeline"][-2:]
+    assert [(e["what"], e["who"], e["why"]) for e in events] == [("replayed", who, why), ("resolved", who, why)]
+    assert main(["--store", url, "stops", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["who"] == who
+
+
 def test_an_unknown_incident_is_one_line(incident: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--store", incident[0], "explain", "nothing"]) == 2
     assert "there is none of this id; see `tidegauge incidents`" in capsys.readouterr().err

@@ -60,6 +60,11 @@ class Context:
 
         return absolute_store(self.args.store, Path()) if self.args.store else self.config().store.url
 
+    def who(self) -> str:
+        """Who acts: `--who`, else TIDEGAUGE_WHO, else the login name."""
+        given = getattr(self.args, "who", None) or self.environ.get("TIDEGAUGE_WHO") or ""
+        return given.strip() or _login()
+
     @contextmanager
     def store(self) -> "Iterator[Store]":
         """The store, at the program's schema."""
@@ -72,6 +77,15 @@ class Context:
             yield store
         finally:
             store.close()
+
+
+def _login() -> str:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container's user without a name
+        return "unknown"
 
 
 def print_json(value: Any) -> None:

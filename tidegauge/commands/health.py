@@ -52,7 +52,7 @@ def trust(context: Context) -> int:
 
     args = context.args
     with context.store() as store, store.write() as tx:
-        released = interlock.trust(tx, args.judge, args.who, args.why, context.clock.now())
+        released = interlock.trust(tx, args.judge, context.who(), args.why, context.clock.now())
     note(f"{args.judge}: {released} interlock(s) released; its gold answers begin anew")
     return 0
 

@@ -61,9 +61,11 @@ def replay(context: Context) -> int:
 
 def _act(context: Context, action: str, done: str) -> int:
     from tidegauge.service import incidents
+    from tidegauge.service.protocol import BY_COMMAND
 
-    who = context.environ.get("USER", "operator")
+    args = context.args
+    why = (args.why or "").strip() or BY_COMMAND
     with context.store() as store, store.write() as tx:
-        getattr(incidents, action)(tx, context.args.incident, who, "by command", context.clock.now())
-    note(f"{context.args.incident}: {done}")
+        getattr(incidents, action)(tx, args.incident, context.who(), why, context.clock.now())
+    note(f"{args.incident}: {done}")
     return 0

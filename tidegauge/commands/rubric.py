@@ -1,7 +1,6 @@
 """`tidegauge rubric list|lint|show|diff|new|release`."""
 
 import difflib
-import getpass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -125,7 +124,7 @@ def release(context: Context) -> int:
             version=rubric.version,
             content_hash=rubric.content_hash,
             released_at=context.clock.now(),
-            released_by=getpass.getuser(),
+            released_by=context.who(),
             gate=msgspec.json.encode(found.report).decode(),
         )
     note(f"released {args.rubric} {rubric.content_hash}")

@@ -34,7 +34,7 @@ def add(context: Context) -> int:
     with context.store() as store, store.write() as tx:
         if not args.unseen and args.intent != stops.EVERY_INTENT:
             intents.check(tx, context.config(), [args.intent], "stops set")
-        stops.stop(tx, args.intent, args.who, args.why, until, now)
+        stops.stop(tx, args.intent, context.who(), args.why, until, now)
     note(f"{args.intent}: nothing is decided {'for ' + args.span if args.span else 'until tidegauge stops lift'}")
     return 0
 
@@ -44,6 +44,6 @@ def lift(context: Context) -> int:
 
     args = context.args
     with context.store() as store, store.write() as tx:
-        stops.lift(tx, args.intent, args.who, context.clock.now())
+        stops.lift(tx, args.intent, context.who(), context.clock.now())
     note(f"{args.intent}: decided again from the next run on")
     return 0

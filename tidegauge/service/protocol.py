@@ -23,6 +23,9 @@ TRANSITIONS: Mapping[Stage, frozenset[Stage]] = {
 TIDEGAUGE = "tidegauge"
 """Who acts where no person does."""
 
+BY_COMMAND = "by command"
+"""Why a person acts who does not say it."""
+
 
 def stage_of(tx: Transaction, incident: str) -> Stage | None:
     """Locks the incident until the end of the transaction; None outside of the protocol. Raises UsageError."""
