@@ -76,10 +76,16 @@ INSERT INTO outbox (delivery, incident, body, state, attempts, due_at, created_a
 VALUES (:delivery, :incident, :body, :state, 0, :due_at, :created_at, :created_at, '')
 
 -- name: incident_deliveries
-SELECT delivery, incident, state, attempts, last_status, due_at FROM outbox ORDER BY created_at, delivery
+SELECT o.delivery, o.incident, o.state, o.attempts, o.last_status, o.due_at, (
+    SELECT count(*) FROM incident_events e
+    WHERE e.incident = o.incident AND e.what IN ('acknowledged', 'delivered', 'attempt failed')
+) AS tried
+FROM outbox o ORDER BY o.created_at, o.delivery
 
 -- name: move_deliveries
-UPDATE outbox SET state = :state, due_at = :now, due_since = :now, attempts = 0, owner = NULL
+UPDATE outbox SET due_at = :now, due_since = :now, attempts = 0, owner = NULL,
+    state = CASE WHEN CAST(:state AS TEXT) = 'cancelled' AND delivered_at IS NOT NULL THEN 'delivered'
+        ELSE CAST(:state AS TEXT) END
 WHERE incident = :incident AND state IN :states
 RETURNING delivery
 

@@ -108,6 +108,37 @@ def test_the_timeline_says_who_acted_and_why(
     assert json.loads(capsys.readouterr().out)[0]["who"] == who
 
 
+@pytest.mark.parametrize(
+    ("arguments", "done"),
+    [([], "resolved by command"), (["--why", "rolled back by hand"], "resolved by command: rolled back by hand")],
+)
+def test_what_a_person_resolves_is_not_said_to_have_left(
+    incident: tuple[str, str], capsys: pytest.CaptureFixture[str], arguments: list[str], done: str
+) -> None:
+    url, name = incident
+    assert main(["--store", url, "incidents", "replay", name]) == 0
+    assert main(["--store", url, "incidents", "resolve", name, *arguments]) == 0
+    capsys.readouterr()
+    assert main(["--store", url, "explain", name, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["done"] == done
+    (delivery,) = found["incident"]["deliveries"]
+    assert (delivery["status"], delivery["attempts"], delivery["last_status"]) == ("delivered", 1, "200")
+
+
+def test_who_cannot_cancel_any_more_is_told_the_way_out(
+    incident: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    url, name = incident
+    cancel = ["--store", url, "incidents", "cancel", name]
+    assert main(cancel) == 2
+    assert f"to close it: tidegauge incidents resolve {name}" in capsys.readouterr().err
+    assert main(["--store", url, "incidents", "replay", name]) == 0
+    capsys.readouterr()
+    assert main(cancel) == 2
+    assert "tidegauge incidents resolve" in capsys.readouterr().err
+
+
 def test_an_unknown_incident_is_one_line(incident: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--store", incident[0], "explain", "nothing"]) == 2
     assert "there is none of this id; see `tidegauge incidents`" in capsys.readouterr().err

@@ -61,7 +61,7 @@ def _incident(tx: Transaction, notice: Row, row: Mapping[str, Any], link: str | 
         f"What: {words.what(row)}",
         f"Sure: {words.sure(row)}",
         f"Release: {words.release(row)}",
-        f"Done: {words.done(row, moves[-1]['why'] if moves else '')}",
+        f"Done: {words.done(row, moves[-1] if moves else None)}",
         f"Check: tidegauge explain {row['id']}",
     ]
     lines += [f"Next: {step}" for step in words.next_steps(row)]

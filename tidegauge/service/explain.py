@@ -33,7 +33,7 @@ def explain(tx: Transaction, incident: str) -> dict[str, Any]:
         "what": words.what(row),
         "sure": words.sure(row),
         "release": words.release(row),
-        "done": words.done(row, moves[-1]["why"] if moves else ""),
+        "done": words.done(row, moves[-1] if moves else None),
         "next": words.next_steps(row),
         "changed": _changed(row),
         "cause": _cause(tx, row),

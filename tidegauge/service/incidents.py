@@ -198,6 +198,11 @@ def approve(tx: Transaction, incident: str, who: str, why: str, now: Micros) -> 
 def cancel(tx: Transaction, incident: str, who: str, why: str, now: Micros) -> None:
     """It is no breach: stops what was not delivered. Raises UsageError where nothing is left to stop."""
     stage = stage_of(tx, incident)
+    if stage is Stage.ACKNOWLEDGED:
+        raise UsageError(
+            f"incident {incident}: the receiver has acknowledged the rollback, so that nothing is left to cancel; "
+            f"to close it: tidegauge incidents resolve {incident}"
+        )
     if stage is Stage.FAILED:
         stop_deliveries(tx, incident, now)
     else:
@@ -249,7 +254,8 @@ def incident_rows(tx: Transaction) -> list[dict[str, Any]]:
     known = evidence.deployments(tx, [name for row in rows for name in (row["deployment"], row["last_good"]) if name])
     deliveries: dict[str, list[dict[str, Any]]] = {}
     for row in tx.rows("incident_deliveries"):
-        shown = {"id": row["delivery"], "attempts": row["attempts"], "status": row["state"]}
+        attempts = max(row["attempts"], row["tried"])  # a replay counts its own from 0 again
+        shown = {"id": row["delivery"], "attempts": attempts, "status": row["state"]}
         deliveries.setdefault(row["incident"], []).append(shown | {"last_status": row["last_status"]})
     return [
         {

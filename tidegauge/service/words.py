@@ -7,6 +7,7 @@ from typing import Any
 
 from tidegauge import show
 from tidegauge.domain import HALLUCINATION
+from tidegauge.service.protocol import BY_COMMAND
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\s]+")
 _LONGEST = 120
@@ -96,10 +97,13 @@ _DONE = {
 }
 
 
-def done(row: Mapping[str, Any], why: str = "") -> str:
-    """What was done; `why` is that of the newest transition."""
+def done(row: Mapping[str, Any], move: Mapping[str, Any] | None = None) -> str:
+    """What was done; `move` is the newest transition."""
+    what, why = (move["what"], move["why"]) if move else ("", "")
     because = f": {plain(why)}" if why else ""
     stage = row["stage"]
+    if what == "resolved":  # nobody has measured whether the traffic left
+        return "resolved by command" + ("" if why == BY_COMMAND else because)
     if stage == "proposed":
         held = any(d["status"] == "held" for d in row["deliveries"])
         return "nothing: the rollback waits for approval" if held else "nothing: rollback.mode is dry_run"
