@@ -249,3 +249,15 @@ def test_words_stay_on_their_line(text: str, log_e: float) -> None:
     assert len(plain(text)) <= 120
     assert plain(text).isprintable() or not any(c in plain(text) for c in "\n\r\t\x1b\u202e")
     assert odds(log_e).endswith(" to 1")
+
+
+def test_a_missing_variable_is_said_once_for_pages_and_tickets(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delenv("SALES_CONTACTS", raising=False)
+    breach(store)
+    ticket(store, 1, at(13))
+    with caplog.at_level(logging.WARNING, logger="tidegauge"):
+        assert notify(store, owned(owner=OwnerSection(contacts_env="SALES_CONTACTS")), clock(13)) == 0
+    said = "notices: SALES_CONTACTS is not set in the environment; nobody is told"
+    assert [record.getMessage() for record in caplog.records] == [said]

@@ -94,6 +94,7 @@ class _Teller:
     def __init__(self, store: Store, config: Config, clock: Clock, environ: Mapping[str, str], send: Send) -> None:
         self._store, self._config, self._clock, self._environ, self._send = store, config, clock, environ, send
         self._me = short_hash(str(os.getpid()), str(clock.now()))
+        self._missing: set[str] = set()
 
     def tell(self, name: str, severity: Severity) -> int:
         """One message to each contact of an owner, of everything that is due; how many got there."""
@@ -118,8 +119,10 @@ class _Teller:
     def _contacts(self, owner: OwnerSection, severity: Severity) -> list[Contact]:
         variable = duty.on_duty(owner, self._clock.now()) if severity == "page" else owner.contacts_env
         found = duty.contacts(variable, self._environ)
-        if not found:
-            _log.warning("notices: %s is not set in the environment; nobody is told", variable or "contacts_env")
+        name = variable or "contacts_env"
+        if not found and name not in self._missing:  # pages and tickets mostly go to the same contacts
+            self._missing.add(name)
+            _log.warning("notices: %s is not set in the environment; nobody is told", name)
         return found
 
     def _full(self, name: str, owner: OwnerSection, severity: Severity) -> set[str]:
