@@ -111,7 +111,8 @@ SELECT request_id FROM outcomes WHERE test_key = :test_key AND y = 1 ORDER BY te
 SELECT deployment, model_version, prompt_version, retrieval_index FROM deployments WHERE deployment IN :deployments
 
 -- name: hourly_traffic
-SELECT r.bucket / 12 AS hour, s.deployment, sum(r.requests) AS requests
+SELECT r.bucket / 12 AS hour, s.deployment, sum(r.requests) AS requests,
+    sum(CASE WHEN s.experiment = '' THEN r.requests ELSE 0 END) AS outside
 FROM rollup_5m r JOIN segments s ON s.segment = r.segment
 WHERE (s.intent = :intent OR :intent = '*') AND s.served_by IN ('primary', 'cache') AND r.bucket >= :since
 GROUP BY r.bucket / 12, s.deployment ORDER BY 1, 2

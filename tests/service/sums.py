@@ -8,8 +8,8 @@ from tidegauge.slo import RateSums, item_terms, rate_terms
 from tidegauge.slo.evidence import Rule
 
 
-def month(n=60, deployment=NEW, start=0, first=0.0, every=0.5):
-    return [request(start + i, first + i * every, deployment) for i in range(n)]
+def month(n=60, deployment=NEW, start=0, first=0.0, every=0.5, **changes):
+    return [request(start + i, first + i * every, deployment, **changes) for i in range(n)]
 
 
 def rows(store):

@@ -6,11 +6,14 @@ import pytest
 
 from tests.service.sums import check_sums, month, rows
 from tests.service.world import NEW, OLD, commit, decide_all, ingest, judge, label, table
+from tidegauge.domain import Deployment
 from tidegauge.service import incidents, tickets
 from tidegauge.service.decide import Escalation, behind
 from tidegauge.slo import log_evidence
 from tidegauge.slo.evidence import Rule
 from tidegauge.storage.store import Store
+
+TRIED = Deployment(model_version="m-0-mini", prompt_version="p-1", retrieval_index="i-1")
 
 
 def test_without_labels_there_is_never_a_breach(store: Store):
@@ -56,6 +59,37 @@ def test_a_breach_opens_one_incident_with_its_delivery(store: Store):
     states = {row["deployment"]["id"]: row["state"] for row in rows(store)}
     assert states[NEW.id] == "breach"
     check_sums(store)
+
+
+@pytest.mark.parametrize(
+    ("canaries", "trial", "good"),
+    [
+        (6, {"experiment": "model-canary"}, OLD),
+        (6, {}, TRIED),  # a release that was rolled out to some
+        (30, {"experiment": "model-canary"}, TRIED),  # promoted: it has led
+    ],
+)
+def test_nobody_is_sent_back_to_what_is_only_being_tried(store: Store, canaries: int, trial: dict, good: Deployment):
+    judge(store, month(20, OLD, start=500, first=0, every=0.1))
+    judge(store, month(canaries, TRIED, start=700, first=1, every=0.1, **trial))
+    bad = month(60, first=28, every=0.1)
+    judge(store, bad)
+    label(store, bad[:20], True)
+    (incident,) = [d.incident for d in decide_all(store) if d.incident]
+    assert incident.last_good == good
+
+
+def test_nobody_is_sent_back_to_a_configured_canary(store: Store):
+    judge(store, month(20, OLD, start=500, first=0, every=0.1))
+    judge(store, month(6, TRIED, start=700, first=1, every=0.1))
+    with store.write() as tx:
+        row = {"canary": "c", "name": "c", "deployment": TRIED.id, "started_at": 0, "state": "running"}
+        tx.run("keep_canary", **row, evidence="{}", breached_at=None)
+    bad = month(60, first=28, every=0.1)
+    judge(store, bad)
+    label(store, bad[:20], True)
+    (incident,) = [d.incident for d in decide_all(store) if d.incident]
+    assert incident.last_good == OLD
 
 
 def test_a_breach_of_a_deployment_without_traffic_asks_for_nothing(store: Store):

@@ -1,6 +1,7 @@
 """Incidents: opened once per intent and deployment with their webhook, then in the hands of people."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -166,12 +167,20 @@ def is_historical(tx: Transaction, key: Breached) -> bool:
 
 
 def last_good(tx: Transaction, key: Place) -> str | None:
-    """Id of the newest earlier deployment that had a tenth of the intent for an hour and is not breached itself."""
+    """Id of the newest earlier deployment that had a tenth of the intent for an hour and is not breached itself.
+
+    One that was only ever tried, as a canary or in an experiment, is no release to go back to, unless it led for a day.
+    """
     began = tx.value("first_traffic_of", intent=key.intent, deployment=key.deployment) or key.first_at
     since = (began - _LOOK_BACK) // (HOUR // _BUCKETS_AN_HOUR)
     hours: dict[int, dict[str, int]] = {}
+    tried = {row["deployment"] for row in tx.rows("canaries")}
+    outside: Counter[str] = Counter()
+    days: dict[int, Counter[str]] = {}
     for row in tx.rows("hourly_traffic", intent=key.intent, since=since):
         hours.setdefault(int(row["hour"]), {})[row["deployment"]] = int(row["requests"])
+        outside[row["deployment"]] += int(row["outside"])
+        days.setdefault(int(row["hour"]) // 24, Counter())[row["deployment"]] += int(row["requests"])
     first: dict[str, int] = {}
     newest: dict[str, int] = {}
     for hour, requests in sorted(hours.items()):
@@ -181,7 +190,9 @@ def last_good(tx: Transaction, key: Place) -> str | None:
                 newest[deployment] = hour
     breached = {row["deployment"] for row in tx.rows("breached_deployments", intent=key.intent)} | {key.deployment}
     limit = first.get(key.deployment, began // HOUR)
-    good = [name for name in newest if name not in breached and first[name] < limit]
+    led = {day.most_common(1)[0][0] for day in days.values()}
+    releases = {name for name in newest if name in led or (outside[name] and name not in tried)}
+    good = [name for name in releases - breached if first[name] < limit]
     return max(good, key=lambda name: (newest[name], first[name], name), default=None)
 
 
