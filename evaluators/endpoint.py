@@ -7,6 +7,7 @@ refuses an option it is asked without, from then on.
 
 import asyncio
 import email.utils
+import http
 import logging
 import math
 import time
@@ -41,6 +42,8 @@ _NAMES = {
 _LADDER = {"json_schema": "json_object", "json_object": "text"}
 _LIMITS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "none"}
 _ALTERNATIVES = 5
+_OF_THE_KEY = frozenset({401, 403})
+_OF_THE_ADDRESS = frozenset({301, 302, 307, 308, 404, 405})
 
 _log = logging.getLogger("tidegauge")
 
@@ -77,10 +80,13 @@ class Endpoint:
         self.breaker = Breaker(time.monotonic)
         self.pause = Pause(time.monotonic)
         self.counts: Counter[str] = Counter()
+        self.problem = ""
+        """Why it did not answer last, without anything that came over the wire."""
         self._timeout = judge.timeout_seconds
         self._max_tokens = judge.max_output_tokens
         self._memory = memory
         self._least_format = least_format
+        self._has_key = bool(key)
         self._url = section.base_url.rstrip("/") + "/chat/completions"
         self._headers = {"content-type": "application/json", "authorization": f"Bearer {key or 'none'}"}
         self._known = dict(UP_TO_DATE)
@@ -141,6 +147,22 @@ class Endpoint:
         self._note(found, time.monotonic() - started)
         return found
 
+    def failed(self, problem: str) -> None:
+        """No answer could be had."""
+        self.problem = problem
+        self.breaker.failed()
+
+    def describe(self, response: Response) -> str:
+        """What is wrong with a response that is no answer. Never its body, which may repeat a key or the record."""
+        if not response.status:
+            return f"{self.host}: {response.body.decode()}"
+        said = f"{self.host} answers {response.status} {_phrase(response.status)}".rstrip()
+        if response.status in _OF_THE_KEY:
+            return f"{said}: {self.section.api_key_env} {'holds no key for it' if self._has_key else 'is not set'}"
+        if response.status in _OF_THE_ADDRESS:
+            return f"{said}: base_url or model ({self.section.model}) is wrong"
+        return said
+
     def _note(self, response: Response, latency: float) -> None:
         if response.status == 200:
             self.breaker.succeeded()
@@ -186,6 +208,13 @@ class Endpoint:
             self._remembered = dict(self._known)
             learnt = {k: v for k, v in self._known.items() if v != UP_TO_DATE[k]}
             await asyncio.to_thread(self._memory.remember, self.section.base_url, self.section.model, learnt)
+
+
+def _phrase(status: int) -> str:
+    try:
+        return http.HTTPStatus(status).phrase
+    except ValueError:
+        return ""
 
 
 def names_an_option(refusal: bytes) -> bool:

@@ -195,12 +195,12 @@ class _Call:
                 return response
             if status == 429:
                 wait = max(wait, retry_after(response.headers, time.time()))
-            problem = f"{endpoint.host} answers {status}" if status else response.body.decode()
+            problem = endpoint.describe(response)
             if status in _OF_THE_RECORD or (status == 400 and _names_the_record(response.body)):
                 raise _Refused(f"refused: {endpoint.host} does not take the record: {status}")
             if status not in _TRANSIENT and status < 500:
                 break
-        endpoint.breaker.failed()
+        endpoint.failed(problem)
         raise _Unavailable(problem)
 
     async def _post_plainly(self, endpoint: Endpoint, messages: list[Any]) -> Response:
@@ -225,7 +225,7 @@ class _Call:
         try:
             await endpoint.pause.wait()
             if endpoint.breaker.refuses():
-                raise _Unavailable(f"{endpoint.host} is down; not asked")
+                raise _Unavailable(f"{endpoint.host} is down; not asked, since {endpoint.problem}")
             spending = self._judge._spending
             if spending is not None and not await spending.reserve(tokens, most):
                 raise _Spent
@@ -233,8 +233,8 @@ class _Call:
             try:
                 response = await self._hedged(endpoint, body)
             except Hung as error:
-                endpoint.breaker.failed()
-                raise _Unavailable(str(error)) from None
+                endpoint.failed(f"{endpoint.host}: {error}")
+                raise _Unavailable(endpoint.problem) from None
             if spending is not None:
                 spending.settle(tokens, most, _used(response))
             return response

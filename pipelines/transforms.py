@@ -297,6 +297,7 @@ class CommitVerdicts(StoreDoFn):
             policies = self._policies_of(tx, samples, now)
             keys = route.commit_verdicts(tx, samples, policies, self.routing, now).test_keys
             judging.cache_scores(tx, samples, now)
+            judging.count_failures(tx, waiting, now)
         self.policies = policies  # only now: what a lost transaction wrote is not there
         return keys
 

@@ -315,6 +315,11 @@ class Config(Section, frozen=True, kw_only=True):
     directory: Path = Path(".")
     """Where the file lies; relative paths are relative to it. Not a key of the file."""
 
+    @property
+    def judges_on(self) -> frozenset[str]:
+        """Names of the judges that may be asked."""
+        return frozenset(name for name, judge in {"judge": self.judge, **self.judges}.items() if judge.on)
+
     def judge_owner(self, name: str) -> str:
         """Who owns a judge; one that is not configured any more is the platform's."""
         return self.judge.owner if name == "judge" else self.judges.get(name, JudgeSection()).owner

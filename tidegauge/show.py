@@ -118,6 +118,12 @@ def segment(cohort: str | None, experiment: str | None) -> str:
     return ", ".join(part for part in parts if part) or "no cohort"
 
 
+def failing(judge: str, row: Mapping[str, Any]) -> str:
+    """A judge that does not answer, as in `evaluation.failing` of the status."""
+    asked = f"{row['failures']} questions in {row['calls']} calls since {row['since']}"
+    return f"{judge}: no answer to {asked}; last: {row['reason']}"
+
+
 def history_lines(versions: Sequence[Mapping[str, Any]], days: Sequence[Mapping[str, Any]]) -> str:
     """`tidegauge slo history`: how objectives changed, then the budgets day by day."""
     lines = []

@@ -60,3 +60,15 @@ FROM verdicts WHERE asks = 1 GROUP BY evaluator ORDER BY evaluator
 SELECT v.evaluator, o.why, o.spent, count(*) AS samples
 FROM outcomes o JOIN verdicts v ON v.request_id = o.request_id AND v.indicator = o.indicator
 WHERE v.decided = 1 AND v.score IS NOT NULL GROUP BY v.evaluator, o.why, o.spent ORDER BY v.evaluator, o.why, o.spent
+
+-- name: judge_answered
+DELETE FROM judge_failures WHERE judge = :judge
+
+-- name: judge_failed
+INSERT INTO judge_failures (judge, failures, calls, since, last_at, reason)
+VALUES (:judge, :failures, :calls, :now, :now, :reason)
+ON CONFLICT (judge) DO UPDATE SET failures = judge_failures.failures + excluded.failures,
+    calls = judge_failures.calls + excluded.calls, last_at = excluded.last_at, reason = excluded.reason
+
+-- name: judge_failures
+SELECT judge, failures, calls, since, last_at, reason FROM judge_failures ORDER BY judge

@@ -33,6 +33,8 @@ def run(context: Context) -> int:
         print_json(rows)
     elif rows:
         print(text(rows))
+        for name, failing in {row["evaluator"]: row["failing"] for row in rows if row["failing"]}.items():
+            print(show.failing(name, failing))
     else:
         print("No judge was asked yet, and none answered a gold case. Next: tidegauge gold add, then tidegauge run")
     if context.args.plot:

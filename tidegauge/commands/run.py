@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
+from tidegauge import show
 from tidegauge.commands import times
 from tidegauge.commands.context import Context, note
 from tidegauge.errors import UsageError
@@ -13,6 +14,9 @@ from tidegauge.errors import UsageError
 if TYPE_CHECKING:
     from tidegauge.config import Config
     from tidegauge.storage.store import Store
+
+_SURELY_SOME = 5
+"""Expected samples from which on there is one, but in 1 of 150 logs."""
 
 
 def run(context: Context) -> int:
@@ -44,8 +48,10 @@ def run(context: Context) -> int:
     if not args.json_logs:
         found = summary.status
         note(f"seen {found['seen']}, sampled {found['sampled']}, judged {found['judged']}, pending {found['pending']}")
-        for line in misfits(refused, found["sampled"]):
+        for line in misfits(refused, found["sampled"], config.sampling.rate):
             note(f"warning: {line}")
+        for name, row in found["evaluation"]["failing"].items():
+            note(show.failing(name, row))
         if found["seen"]:
             note("next: tidegauge status")
         elif summary.stopped:
@@ -64,15 +70,15 @@ def quarantine(store: "Store") -> Counter[str]:
     return counts
 
 
-def misfits(counts: Counter[str], sampled: int) -> Iterator[str]:
-    """What is to be said of a log that hardly fits."""
+def misfits(counts: Counter[str], sampled: int, rate: float) -> Iterator[str]:
+    """What is to be said of a log that hardly fits. `sampled`: of all that was ever read."""
     read, reasons = counts[""], [(reason, count) for reason, count in counts.most_common() if reason]
     lines = sum(count for _, count in reasons)
     told = f"{', '.join(f'{reason} {count}' for reason, count in reasons[:3])}; `tidegauge status` has examples"
     if 2 * lines > read:
         yield f"{lines} of {read} lines do not fit the request log: {told}"
-    elif lines and not sampled:
-        yield f"no request that was chosen could be read: {told}"
+    elif lines and not sampled and rate * read >= _SURELY_SOME:  # what only samples are checked for is wrong in all
+        yield f"no request was sampled, and {lines} of {read} lines do not fit the request log: {told}"
 
 
 @contextmanager

@@ -98,8 +98,8 @@ def _example(row: Mapping[str, Any] | None) -> str:
 
 
 def _judges(evaluation: Mapping[str, Any]) -> list[str]:
-    """Who was asked, and what it took."""
-    lines = []
+    """Who was asked, who does not answer, and what it took."""
+    lines = [show.failing(name, row) for name, row in evaluation["failing"].items()]
     for name, row in evaluation["judges"].items():
         cost = "cost unknown" if row["cost_usd"] is None else f"{row['cost_usd']:.4f} USD"
         if row["cost_usd"] is not None and row["cost_unknown"]:

@@ -1,10 +1,10 @@
 """Tickets about the measurement: reviews that never come back, samples never judged, scores that changed meaning."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from math import sqrt
 from typing import NamedTuple
 
-from tidegauge.domain import DAY, HALLUCINATION, TEST_BLOCK, UNSCORED_BIN, Micros
+from tidegauge.domain import DAY, HALLUCINATION, MINUTE, TEST_BLOCK, UNSCORED_BIN, Micros
 from tidegauge.service import tickets
 from tidegauge.slo.canary import boundary
 from tidegauge.storage.store import Transaction
@@ -12,6 +12,9 @@ from tidegauge.storage.store import Transaction
 UNRETURNED = 0.05
 COVERAGE = 0.9
 DRIFT_ALPHA = 0.001
+UNANSWERED_FOR = 10 * MINUTE
+"""A judge that does not answer for so long, or so often, is down."""
+
 _FEWEST = 20
 _FEWEST_LABELS = 50
 _FEWEST_POSITIVES = 5
@@ -25,11 +28,37 @@ class _Finding(NamedTuple):
     evidence: dict[str, int]
 
 
-def check(tx: Transaction, owner_of: Callable[[str], str], judge_owner: Callable[[str], str], now: Micros) -> None:
-    """Opens and closes the tickets of every intent and evaluator; the owners of intents and of judges by name."""
+def check(
+    tx: Transaction,
+    owner_of: Callable[[str], str],
+    judge_owner: Callable[[str], str],
+    now: Micros,
+    judges: Collection[str] = (),
+) -> None:
+    """Opens and closes the tickets of every intent and evaluator; the owners of intents and of judges by name.
+
+    `judges`: names of those that are on.
+    """
+    _judges(tx, judge_owner, judges, now)
     _reviews(tx, owner_of, now)
     _coverage(tx, owner_of, now)
     _drift(tx, judge_owner, now)
+
+
+def _judges(tx: Transaction, judge_owner: Callable[[str], str], on: Collection[str], now: Micros) -> None:
+    """Whether samples wait since a judge does not answer at all; one that is off keeps nobody waiting."""
+    failing = {row["judge"]: row for row in tx.rows("judge_failures")}
+    for name in sorted(failing.keys() | set(on)):
+        subject, row = {"judge": name}, failing.get(name)
+        if row is not None and name not in on:
+            tx.run("judge_answered", judge=name)
+        elif row is not None and (row["failures"] >= _FEWEST or now - row["since"] >= UNANSWERED_FOR):
+            evidence = {"failures": int(row["failures"]), "calls": int(row["calls"]), "reason": row["reason"]}
+            owner = judge_owner(name)
+            tickets.open_ticket(tx, kind="judge_down", subject=subject, owner=owner, evidence=evidence, now=now)
+            continue
+        if row is None or name not in on:
+            tickets.close_ticket(tx, tickets.ticket_id("judge_down", subject), now)
 
 
 def _drift(tx: Transaction, judge_owner: Callable[[str], str], now: Micros) -> None:

@@ -15,6 +15,7 @@ from tidegauge.errors import UsageError
 from tidegauge.service import gold, gold_runs, tickets
 from tidegauge.slo.drift import Interval, rise_evidence, share_interval
 from tidegauge.slo.rates import wilson_lower
+from tidegauge.storage import judging
 from tidegauge.storage.store import Row, Transaction
 
 Kind = Literal["gold", "identity", "unscored", "coverage"]
@@ -129,11 +130,15 @@ def answers(tx: Transaction) -> dict[tuple[str, str], GoldAnswers]:
 
 
 def health_rows(tx: Transaction) -> list[dict[str, Any]]:
-    """As `tidegauge judge health --json` prints them: a row per evaluator that was asked, or answered gold cases."""
+    """As `tidegauge judge health --json` prints them: a row per evaluator that was asked, or answered gold cases.
+
+    One that never answered has no hash. `failing`: since when it does not answer, and why.
+    """
     on, gold_answers = distrusted(tx), answers(tx)
     seen = (*tx.rows("judge_identities"), *on.values())
     names = {(row["evaluator"], row["evaluator_hash"]) for row in seen} | gold_answers.keys()
-    identities = _identities(tx)
+    identities, failing = _identities(tx), judging.failing(tx)
+    names |= {(judge, "") for judge in failing.keys() - {evaluator for evaluator, _ in names}}
     rows = []
     for evaluator, name in sorted(names):
         said = gold_answers.get((evaluator, name), GoldAnswers([], [], 0))
@@ -148,6 +153,7 @@ def health_rows(tx: Transaction) -> list[dict[str, Any]]:
                 "gold": {"hallucinated": len(said.missed), "faithful": len(said.accused), "silent": said.silent},
                 "sensitivity": said.sensitivity._asdict(),
                 "specificity": said.specificity._asdict(),
+                "failing": failing.get(evaluator),
                 "answers_as": sorted(_recent(identities.get(name, []))),
             }
         )

@@ -1,16 +1,20 @@
 """What judges share across workers: answers given before, the day's budgets, what was learnt about endpoints."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
 
-from tidegauge.domain import DAY, Micros, Score, Value, Verdict
+from tidegauge.domain import DAY, EvaluationState, Micros, Score, Value, Verdict, iso
 from tidegauge.storage.store import Row, Transaction
 
 CACHE_DAYS = 30
 """How long an answer may stand in for a new one."""
 
 CACHE = "cache"
+
+UNANSWERED = "pending: "
+"""How the reason of a score begins whose evaluator could not be asked."""
 
 _UNLIMITED = 1 << 62
 _decode_score = msgspec.json.Decoder(Score).decode
@@ -69,6 +73,49 @@ def cache_scores(tx: Transaction, verdicts: Iterable[Verdict], now: Micros) -> N
     if rows:
         tx.bulk("cache_score", [row for _, row in sorted(rows.items())])
         tx.run("forget_scores", before=now - CACHE_DAYS * DAY)
+
+
+def count_failures(tx: Transaction, verdicts: Iterable[Verdict], now: Micros) -> None:
+    """Counts the times that judges could not be asked, in the order of the verdicts; an answer begins anew."""
+    unanswered: dict[str, list[Score]] = {}
+    answered: set[str] = set()
+    for verdict in verdicts:
+        for place, score in enumerate(verdict.scores):
+            if not score.asks or score.answered_by == CACHE:
+                continue
+            if _could_not_be_asked(verdict, place):
+                unanswered.setdefault(score.evaluator, []).append(score)
+            elif score.usage is not None and score.usage.calls and not verdict.spent:
+                answered.add(score.evaluator)
+                unanswered.pop(score.evaluator, None)
+    for judge in sorted(answered | unanswered.keys()):
+        if judge in answered:
+            tx.run("judge_answered", judge=judge)
+        if failed := unanswered.get(judge):
+            calls = sum(score.usage.calls for score in failed if score.usage is not None)
+            reason = failed[-1].reason.removeprefix(UNANSWERED)
+            tx.run("judge_failed", judge=judge, failures=len(failed), calls=calls, reason=reason, now=now)
+
+
+def _could_not_be_asked(verdict: Verdict, place: int) -> bool:
+    """Its own sample may have a verdict all the same, of a later step."""
+    score = verdict.scores[place]
+    pending = verdict.state is EvaluationState.PENDING and place == verdict.decided_by
+    return score.score is None and (pending or score.reason.startswith(UNANSWERED))
+
+
+def failing(tx: Transaction) -> dict[str, dict[str, Any]]:
+    """Judges that did not answer when they were asked last."""
+    return {
+        row["judge"]: {
+            "failures": int(row["failures"]),
+            "calls": int(row["calls"]),
+            "since": iso(row["since"]),
+            "last_at": iso(row["last_at"]),
+            "reason": row["reason"],
+        }
+        for row in tx.rows("judge_failures")
+    }
 
 
 def reserve(tx: Transaction, judge: str, day: int, wanted: Amount, limit: Limit) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tidegauge.domain import DAY, SECOND, Micros
+from tidegauge.storage import judging
 from tidegauge.storage.store import Row, Transaction
 
 NANO = 1e9
@@ -70,6 +71,7 @@ def _evaluation(tx: Transaction, now: Micros, sampled: int) -> dict[str, Any]:
         "decided_by": {f"{row['evaluator']}: {row['why']}": int(row["samples"]) for row in steps},
         "cache": {"asked": scores, "hits": hits, "hit_rate": hits / scores if scores else None},
         "judges": asked,
+        "failing": judging.failing(tx),
         "budget_today": {
             row["judge"]: {"calls": row["calls"], "tokens": row["tokens"], "usd": row["nano_usd"] / NANO}
             for row in tx.rows("budgets_of_day", day=now // DAY)

@@ -1,0 +1,96 @@
+"""A judge that cannot be asked is heard of, until it answers."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipelines import jobs
+from tests.jobs.test_judging import configured, write
+from tests.support.ingest import Now
+from tidegauge.cli import main
+from tidegauge.config import Config
+from tidegauge.domain import MINUTE
+from tidegauge.service.interlock import health_rows
+from tidegauge.service.tickets import ticket_rows
+from tidegauge.storage.status import status
+from tidegauge.storage.store import Store
+from tidegauge.testing.judge_server import Fault, JudgeServer
+
+KEY = "sk-test-0123456789abcdef"
+REFUSED = Fault("status", 401, text=f"Incorrect API key provided: {KEY}")
+
+
+def look(config: Config, store: Store, folder: Path, clock: Now) -> dict:
+    jobs.run(config, store, clock, logs=[f"{folder}/*.jsonl"], progress=jobs.silent)
+    with store.read() as tx:
+        return status(tx, clock.now())["evaluation"]["failing"]
+
+
+def down(store: Store) -> list[tuple[str, str]]:
+    with store.read() as tx:
+        return [(t["owner"], t["state"]) for t in ticket_rows(tx) if t["kind"] == "judge_down"]
+
+
+def test_a_refused_key_is_said_until_the_judge_answers(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIDEGAUGE_JUDGE_API_KEY", KEY)
+    clock = Now()
+    write(tmp_path, "log", [f"Refunds take {n} days." for n in range(25)])
+    with JudgeServer(faults=[REFUSED] * 25) as server:
+        config = configured(store, server, owner="evaluations")
+        failing = look(config, store, tmp_path, clock)["judge"]
+        assert (failing["failures"], failing["calls"]) == (25, 25)
+        assert "answers 401 Unauthorized" in failing["reason"]
+        assert "TIDEGAUGE_JUDGE_API_KEY" in failing["reason"]
+        assert down(store) == [("evaluations", "open")]
+        with store.read() as tx:
+            assert KEY not in json.dumps([failing, ticket_rows(tx), health_rows(tx)])
+            (row,) = health_rows(tx)
+        assert (row["evaluator"], row["failing"]["failures"]) == ("judge", 25)
+        assert look(config, store, tmp_path, clock) == {}
+        assert down(store) == [("evaluations", "closed")]
+
+
+def test_a_few_failures_are_a_ticket_once_they_last(store: Store, tmp_path: Path) -> None:
+    clock = Now()
+    write(tmp_path, "log", ["Refunds take 3 days."])
+    with JudgeServer(faults=[REFUSED] * 2) as server:
+        config = configured(store, server)
+        assert look(config, store, tmp_path, clock)["judge"]["failures"] == 1
+        assert down(store) == []
+        clock.time += 10 * MINUTE
+        assert look(config, store, tmp_path, clock)["judge"]["failures"] == 2
+        assert down(store) == [("platform", "open")]
+
+
+def test_a_judge_that_is_off_keeps_nobody_waiting(store: Store, tmp_path: Path) -> None:
+    write(tmp_path, "log", [f"Refunds take {n} days." for n in range(25)])
+    with JudgeServer(faults=[REFUSED] * 25) as server:
+        look(configured(store, server), store, tmp_path, Now())
+    assert down(store) == [("platform", "open")]
+    assert look(Config(), store, tmp_path, Now()) == {}
+    assert down(store) == [("platform", "closed")]
+
+
+def test_commands_name_what_does_not_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TIDEGAUGE_JUDGE_API_KEY", raising=False)
+    write(tmp_path, "log", [f"Refunds take {n} days." for n in range(40)])
+    with JudgeServer(faults=[REFUSED] * 40) as server:
+        (tmp_path / "tidegauge.yaml").write_text(
+            "sources: [{files: '*.jsonl'}]\nsampling: {rate: 1}\n"
+            f"judge: {{base_url: '{server.base_url}', model: m, concurrency: 1}}\n"
+        )
+        host = server.base_url.split("/")[2]
+        assert main(["run"]) == 0
+    said = f"{host} answers 401 Unauthorized: TIDEGAUGE_JUDGE_API_KEY is not set"
+    last = capsys.readouterr().err.splitlines()[-2]
+    assert last.startswith("judge: no answer to 40 questions in ")
+    assert last.endswith(said)  # also where most were not asked any more
+    for command in (["status"], ["judge", "health"], ["judge", "health", "--json"], ["tickets", "--json"]):
+        assert main(command) == 0
+        assert said in capsys.readouterr().out, command
