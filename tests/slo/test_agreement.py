@@ -3,6 +3,8 @@
 import random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tidegauge.slo.agreement import Judged, agreement, calibration_bins, calibration_error
 
@@ -34,6 +36,27 @@ def test_intervals_hold_the_truth() -> None:
         hits[0] += found.sensitivity.lo <= 0.8 <= found.sensitivity.hi
         hits[1] += found.kappa.lo <= 0.5349 <= found.kappa.hi
     assert min(hits) >= 88
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.booleans(), st.sampled_from([1.0, 10 / 3, 7.1, 1e-3, 1e6])), max_size=30),
+    st.sampled_from([1.0, 0.1, 1 / 3]),
+)
+def test_intervals_are_within_their_bounds_and_hold_their_estimate(items: list[tuple[bool, bool, float]], by: float):
+    found = agreement([Judged(flagged, y, weight * by) for flagged, y, weight in items])
+    for share in (found.sensitivity, found.specificity):
+        assert 0 <= share.lo <= (share.lo if share.est is None else share.est) <= share.hi <= 1
+    assert -1 <= found.kappa.lo <= found.kappa.hi <= 1 + 1e-9
+
+
+def test_a_judge_that_is_always_right_is_known_to_be() -> None:
+    """Sums of many weights, in two orders, are not quite the same."""
+    rng = random.Random(0)
+    for _ in range(200):
+        weights = [1 / rng.random() for _ in range(rng.randrange(2, 300))]
+        share = agreement([Judged(True, True, weight) for weight in weights]).sensitivity
+        assert share.est == share.hi == 1
+        assert 0 < share.lo < 1
 
 
 def test_nothing_labelled_is_unknown() -> None:

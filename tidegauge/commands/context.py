@@ -1,7 +1,6 @@
 """What every command starts from: its flags, the configuration, the store and the real clock."""
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -9,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from tidegauge.domain import Clock, Micros
 
@@ -89,7 +90,8 @@ def _login() -> str:
 
 
 def print_json(value: Any) -> None:
-    print(json.dumps(value, ensure_ascii=False, indent=2))
+    """JSON as the standard has it: what is no finite number is null."""
+    print(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
 def note(text: str) -> None:

@@ -95,7 +95,7 @@ def _share(hit: np.ndarray[Any, np.dtype[np.bool_]], weight: Array) -> Estimate:
     if not len(hit):
         return UNKNOWN
     total = weight.sum()
-    share = float(weight @ hit / total)
+    share = float(weight @ hit / total) if hit.any() != hit.all() else float(hit.all())  # exactly 0 or 1, not nearly
     kish = float(total**2 / (weight @ weight))
     variance = float(((weight * (hit - share)) ** 2).sum() / total**2)
     return Estimate(share, *clopper_pearson(share, min(kish, share * (1 - share) / variance) if variance else kish))
