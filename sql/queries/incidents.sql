@@ -117,7 +117,7 @@ SELECT o.owner FROM incidents i JOIN test_keys k ON k.test_key = i.test_key
 JOIN objectives o ON o.objective = k.objective WHERE i.incident = :incident
 
 -- name: payloads_to_explain
-SELECT request_id, payload FROM samples WHERE request_id IN :ids
+SELECT request_id, payload, pruned FROM samples WHERE request_id IN :ids
 
 -- name: verdicts_of_samples
 SELECT request_id, evaluator, version, label, score, reason, decided FROM verdicts

@@ -16,6 +16,7 @@ from tidegauge.alerts.act import act
 from tidegauge.cli import main
 from tidegauge.demo import demo
 from tidegauge.domain import Context
+from tidegauge.service import retention
 from tidegauge.service.masking import mask
 from tidegauge.storage.migrations import migrate
 from tidegauge.storage.store import Store
@@ -57,6 +58,21 @@ def test_the_page_tells_the_whole_story(incident: tuple[str, str], capsys: pytes
     found = [word for word in ("4111", "ann.lee", "1234567", "3704") if word in page]
     assert found == []
     assert all(len(row) <= 130 for row in page.splitlines())
+
+
+def test_texts_that_went_after_their_time_are_not_said_to_be_empty(
+    incident: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    url, name = incident
+    assert main(["--store", url, "incidents", "resolve", name]) == 0
+    store = Store(url)
+    assert retention.prune(store, 2**62).samples
+    store.close()
+    capsys.readouterr()
+    assert main(["--store", url, "explain", name]) == 0
+    page = capsys.readouterr().out
+    assert "    text     removed after its time\n    judged " in page
+    assert "nothing" not in page
 
 
 def test_programs_get_the_same(incident: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ from tests.alerts.test_event import SCHEMA, problems
 from tests.service.world import table
 from tests.support.ingest import Now
 from tests.support.logs import line
+from tidegauge.commands.canaries import text
 from tidegauge.config import CanarySection, Config, MatchSection, SamplingSection, StoreSection
 from tidegauge.service import canary, incidents, stops, tickets
 from tidegauge.service.explain import explain
@@ -83,6 +84,18 @@ def test_a_worse_one_breaches_once_and_its_owner_has_a_ticket(
     assert problems(body, SCHEMA) == []
     assert look(store, tmp_path) == [row]
     assert len(table(store, "incidents")) == 1
+
+
+def test_the_table_has_intervals_what_is_allowed_and_what_is_proven(store: Store, tmp_path: Path) -> None:
+    traffic(tmp_path, slower=500.0)
+    (row,) = look(store, tmp_path)
+    found = row["evidence"]["latency_p95_ms"]
+    half = 1.96 * found["se"]
+    interval = f"{found['worse_by']:.1f} [{found['worse_by'] - half:.1f}, {found['worse_by'] + half:.1f}]"
+    assert f"{interval}; allowed 120 ms; proven" in text([row])
+    assert "; allowed 5 points; not proven" in text([row])
+    row["evidence"]["success_drop"]["worse_by"] = None
+    assert "unknown; allowed 5 points" in text([row])
 
 
 def test_a_stopped_canary_is_not_looked_at(store: Store, tmp_path: Path) -> None:

@@ -33,9 +33,11 @@ def filled(store: Store, folder: Path, requests: int = 800) -> list[bytes]:
 
 
 def figures(store: Store) -> Any:
-    """What must not change."""
+    """What must not change; an example of a line that does not fit is itself such a text."""
     with store.read() as tx:
-        return status(tx, Now().now()), slo_rows(tx, Now().now())
+        found = status(tx, Now().now())
+        del found["quarantine_examples"]
+        return found, slo_rows(tx, Now().now())
 
 
 def payloads(store: Store) -> dict[str, dict[str, Any]]:

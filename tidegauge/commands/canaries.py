@@ -5,6 +5,8 @@ from typing import Any
 from tidegauge import show
 from tidegauge.commands.context import Context, print_json
 
+_NORMAL_95 = 1.96
+
 
 def run(context: Context) -> int:
     from tidegauge.service.canary import canary_rows
@@ -40,8 +42,10 @@ def text(rows: list[dict[str, Any]]) -> str:
 
 
 def _worse(found: dict[str, Any], factor: float, unit: str) -> str:
+    """With its 95 % interval, what is allowed, and whether it is proven that it is worse at all."""
+    allowed = f"{found['margin'] * factor:g}{unit}"
     if found["worse_by"] is None:
-        return "unknown"
-    return f"{found['worse_by'] * factor:.1f} ± {found['se'] * factor:.1f}{unit}" + (
-        ", proven" if found["proven"] else ""
-    )
+        return f"unknown; allowed {allowed}"
+    worse, spread = found["worse_by"] * factor, _NORMAL_95 * found["se"] * factor
+    said = "proven" if found["proven"] else "not proven"
+    return f"{worse:.1f} [{worse - spread:.1f}, {worse + spread:.1f}]; allowed {allowed}; {said}"

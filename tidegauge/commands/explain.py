@@ -87,8 +87,11 @@ def _event(event: Mapping[str, Any]) -> str:
 
 def _example(example: Mapping[str, Any]) -> Iterator[str]:
     yield f"  {example['request_id']}"
-    yield _entry("asked", example["question"], 4)
-    yield _entry("answered", example["response"], 4)
+    if example["removed"]:
+        yield _entry("text", "removed after its time", 4)
+    else:
+        yield _entry("asked", example["question"], 4)
+        yield _entry("answered", example["response"], 4)
     for verdict in example["verdicts"]:
         score = "" if verdict["score"] is None else f" {verdict['score']:.2f}"
         reason = f", {verdict['reason']}" if verdict["reason"] else ""

@@ -97,6 +97,7 @@ def _examples(tx: Transaction, indicator: str, ids: Sequence[str]) -> list[dict[
         found.append(
             {
                 "request_id": name,
+                "removed": bool(row["pruned"]),
                 "question": _shown(request.asked),
                 "response": _shown(request.response),
                 "contexts": [_shown(passage.text) for passage in request.contexts],
