@@ -2,12 +2,13 @@
 
 import math
 
+import msgspec
 import pytest
 
 from tests.service.sums import check_sums, month, rows
 from tests.service.world import NEW, OLD, commit, decide_all, ingest, judge, label, table
 from tidegauge.domain import Deployment
-from tidegauge.service import incidents, tickets
+from tidegauge.service import incidents, tickets, words
 from tidegauge.service.decide import Escalation, behind
 from tidegauge.slo import log_evidence
 from tidegauge.slo.evidence import Rule
@@ -168,3 +169,17 @@ def test_evidence_without_five_positives_is_a_wish_and_no_breach(store: Store):
     assert decision.escalation is not None
     label(store, reviewed[4:], True)
     assert decide_all(store)[0].breach
+
+
+@pytest.mark.parametrize(
+    ("cause", "end"),
+    [
+        ({"part": "model_version", "value": "m-1"}, "; traced to model_version m-1"),
+        ({"part": None, "value": None}, ": cannot tell which"),
+        (None, ": cannot tell which"),
+    ],
+)
+def test_the_line_of_the_release_says_what_its_cause_says(cause: dict | None, end: str):
+    good = Deployment(model_version="m-0", prompt_version="p-0", retrieval_index="i-0")
+    row = {"deployment": msgspec.structs.asdict(NEW), "last_good": msgspec.structs.asdict(good)}
+    assert words.release(row, cause).endswith(f"changed together since the last good one{end}")

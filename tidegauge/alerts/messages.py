@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 from tidegauge.domain import iso
 from tidegauge.service import words
+from tidegauge.service.explain import cause
 from tidegauge.service.incidents import incident_rows
 from tidegauge.storage.store import Row, Transaction
 
@@ -60,7 +61,7 @@ def _incident(tx: Transaction, notice: Row, row: Mapping[str, Any], link: str | 
     lines = [
         f"What: {words.what(row)}",
         f"Sure: {words.sure(row)}",
-        f"Release: {words.release(row)}",
+        f"Release: {words.release(row, cause(tx, row))}",
         f"Done: {words.done(row, moves[-1] if moves else None)}",
         f"Check: tidegauge explain {row['id']}",
     ]

@@ -1,6 +1,6 @@
 """From alert to cause: everything about one incident, as `tidegauge explain` shows it. Personal data is masked."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -28,22 +28,23 @@ def explain(tx: Transaction, incident: str) -> dict[str, Any]:
     events = tx.rows("incident_history", incident=incident)
     moves = [event for event in events if event["to_stage"]]
     rates = [r for r in slo_rows(tx, {}, only=row["intent"]) if r["indicator"] == row["indicator"]]
+    why = cause(tx, row)
     return {
         "incident": row,
         "what": words.what(row),
         "sure": words.sure(row),
-        "release": words.release(row),
+        "release": words.release(row, why),
         "done": words.done(row, moves[-1] if moves else None),
         "next": words.next_steps(row),
         "changed": _changed(row),
-        "cause": _cause(tx, row),
+        "cause": why,
         "traffic": {name: _traffic(tx, row, name, rates) for name in ("deployment", "last_good")},
         "timeline": [_event(event) for event in events],
         "examples": _examples(tx, row["indicator"], row["evidence"].get("examples", [])),
     }
 
 
-def _cause(tx: Transaction, row: dict[str, Any]) -> dict[str, Any] | None:
+def cause(tx: Transaction, row: Mapping[str, Any]) -> dict[str, Any] | None:
     """What the labelled history says: which part, since when, in which segment. None of a canary: it was compared."""
     if row["indicator"].startswith("canary."):
         return None

@@ -68,15 +68,18 @@ def odds(log_e: float | None) -> str:
     return f"{round(value, digits):,.0f} to 1"
 
 
-def release(row: Mapping[str, Any]) -> str:
-    """The deployment, and what of it differs from the last good one."""
+def release(row: Mapping[str, Any], cause: Mapping[str, Any] | None) -> str:
+    """The deployment, what of it differs from the last good one, and which part of that it was where `cause` tells."""
     bad, good = row["deployment"], row["last_good"]
     if not good:
         return f"{plain(show.deployment(bad))}; no last good one is known"
     moved = changed(bad, good)
+    told = f"{_list(moved)} {'changed together ' if len(moved) > 1 else ''}since the last good one"
+    if cause and cause["part"] and [part for part, _, _ in moved] != [cause["part"]]:
+        return f"{told if moved else plain(show.deployment(bad))}; traced to {cause['part']} {plain(cause['value'])}"
     if len(moved) > 1:
-        return f"{_list(moved)} changed together since the last good one: cannot tell which"
-    return f"{_list(moved)} since the last good one" if moved else plain(show.deployment(bad))
+        return f"{told}: cannot tell which"
+    return told if moved else plain(show.deployment(bad))
 
 
 def changed(bad: Mapping[str, str], good: Mapping[str, str]) -> list[tuple[str, str, str]]:
