@@ -2,9 +2,10 @@
 
 import json
 
-from tests.service.world import NEW, NOW, OLD, judge, label, request, table
+from tests.service.sums import month, rows
+from tests.service.world import NEW, NOW, OLD, decide_all, judge, label, request, table
 from tidegauge.domain import DAY
-from tidegauge.service import health
+from tidegauge.service import health, tickets
 from tidegauge.service.report import slo_rows
 from tidegauge.service.review import export_cases, parse_labels
 from tidegauge.storage.store import Store
@@ -34,6 +35,19 @@ def test_slo_rows_have_the_public_fields(store: Store):
     assert abs(old["budget_used"] - 0.04 / 0.03) < 1e-9
     assert (new["rate"], new["low"], new["high"], new["state"]) == (None, 0, 1, "unknown")
     json.dumps(list(rows.values()), allow_nan=False)
+
+
+def test_what_lies_above_its_objective_without_proof_is_not_said_to_be_in_order(store: Store):
+    requests = month(60, every=0.1)
+    judge(store, requests)
+    label(store, requests[:6], True)
+    label(store, requests[6:], False)
+    assert not any(decision.breach for decision in decide_all(store))
+    (row,) = rows(store)
+    assert row["low"] > row["objective"]
+    assert row["state"] == "evidence_wanted"
+    with store.read() as tx:
+        assert tickets.ticket_rows(tx) == []
 
 
 def test_an_empty_store_has_no_rows(store: Store):

@@ -127,7 +127,9 @@ def test_reviewers_and_status_see_why(store: Store):
         "review": {"queued": 1, "leased": 0, "labelled": 0},
         "lag_seconds": 0,
         "per_intent": {},
-        "evaluation": {"judges": {}, "spent": 0, "shed": 0, "coverage": None},
+        "quarantine": {},
+        "quarantine_examples": {},
+        "evaluation": {"judges": {}, "failing": {}, "spent": 0, "shed": 0, "coverage": None},
         "surges": {"refunds": shown},
         "flow": waiting,
     }

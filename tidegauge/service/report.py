@@ -113,7 +113,10 @@ def _state(key: TestKey | None, seen: Shown | None, objective: StoredObjective |
         return SloState.BREACH
     if wants_evidence(seen, key.max_log_e, rule_of(objective)):
         return SloState.EVIDENCE_WANTED
-    return SloState.UNKNOWN if seen.rate.unknown else SloState.OK
+    if seen.rate.unknown:
+        return SloState.UNKNOWN
+    # An interval of this one look is no proof, but what lies wholly above its objective is not said to be in order.
+    return SloState.EVIDENCE_WANTED if seen.rate.lo > objective.theta0 else SloState.OK
 
 
 def _budgets(
