@@ -1,6 +1,7 @@
 """One suite over every shipped evaluator that asks nobody, and over users' own, good and bad."""
 
 import math
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -125,7 +126,9 @@ def test_the_way_from_new_to_run(
     )
     assert main(["check"]) == 0
     assert main(["evaluator", "list"]) == 0
-    assert "no_prices" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "no_prices" in said
+    assert re.search(rf"injection +guard +{Injection.version} +{Injection.content_hash}", said)
     assert main(["evaluator", "test", "no_prices"]) == 0
     assert main(["evaluator", "test", "nobody"]) == 2
     (tmp_path / "no_prices.py").write_text("import random\n\ndef no_prices(request):\n    return random.random()\n")

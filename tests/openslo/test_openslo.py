@@ -48,10 +48,13 @@ def test_the_least_that_is_needed() -> None:
 def test_the_example_of_init_uses_everything() -> None:
     found, problems = slos(EXAMPLE)
     assert problems == []
-    assert [slo.indicator for slo in found] == ["hallucination", "error_rate", "latency"]
+    assert [slo.indicator for slo in found] == [
+        *("hallucination", "error_rate", "fallback_share", "task_success", "latency")
+    ]
+    assert {slo.window.rolling for slo in found} == {True, False}
     assert found[0].levels == (Level(burn=2, hours=72), Level(burn=5, hours=24))
     assert found[0].notify == ("owner",)
-    assert found[2].threshold_ms == 10_000
+    assert found[4].threshold_ms == 10_000
 
 
 @pytest.mark.parametrize(

@@ -38,12 +38,17 @@ def new(context: Context) -> int:
 
 
 def known(context: Context) -> int:
-    """Shipped evaluators and one's own."""
+    """Shipped evaluators, one's own, and the guard before them."""
     from evaluators.build import OFFLINE
+    from evaluators.injection import Injection
     from evaluators.plugins import own_evaluators
 
     rows = []
-    for kind, makers in (("shipped", OFFLINE), ("own", own_evaluators(context.config()))):
+    for kind, makers in (
+        ("shipped", OFFLINE),
+        ("own", own_evaluators(context.config())),
+        ("guard", {Injection.name: Injection}),
+    ):
         for name, make in makers.items():
             made = make()
             rows.append({"name": name, "kind": kind, "version": made.version, "content_hash": made.content_hash})

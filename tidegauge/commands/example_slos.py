@@ -67,7 +67,7 @@ spec:
   objectives: [{displayName: faithful, target: 0.97}]
   alertPolicies: [{alertPolicyRef: budget-burns}, {alertPolicyRef: budget-burns-fast}]
 ---
-# Counted over every request, judged or not: fallback_share, task_success, error_rate, latency.
+# Counted over every request, judged or not: error_rate, fallback_share, task_success, latency.
 apiVersion: openslo/v1
 kind: SLO
 metadata:
@@ -77,6 +77,28 @@ spec:
   service: assistant
   budgetingMethod: Occurrences
   objectives: [{target: 0.99}]
+---
+apiVersion: openslo/v1
+kind: SLO
+metadata:
+  name: no-fallback
+  annotations: {tidegauge.dev/intent: "*", tidegauge.dev/indicator: fallback_share}
+spec:
+  service: assistant
+  timeWindow: [{duration: 1M, calendar: {startTime: 2026-01-01 00:00:00, timeZone: UTC}}]   # calendar months
+  budgetingMethod: Occurrences
+  objectives: [{target: 0.9}]
+---
+# Neither failed nor fell back, and no thumb down.
+apiVersion: openslo/v1
+kind: SLO
+metadata:
+  name: successful
+  annotations: {tidegauge.dev/intent: "*", tidegauge.dev/indicator: task_success}
+spec:
+  service: assistant
+  budgetingMethod: Occurrences
+  objectives: [{target: 0.8}]
 ---
 apiVersion: openslo/v1
 kind: SLO
