@@ -3,7 +3,9 @@
 import json
 import random
 import secrets
+import shlex
 import shutil
+import sys
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +20,7 @@ from tidegauge.config import WebhookSection as Webhook
 from tidegauge.demo.log import REGRESSED_FROM, START, TOPICS, SupportAssistant
 from tidegauge.domain import DAY, SECOND
 from tidegauge.errors import UsageError
+from tidegauge.program import called_as
 from tidegauge.service.incidents import incident_rows
 from tidegauge.service.report import slo_rows
 from tidegauge.service.review import export_cases
@@ -143,6 +146,7 @@ def _tell(config: Config, store: Store, receiver: WebhookReceiver, directory: Pa
         say(json.dumps(json.loads(delivery.body), indent=2))
     say("")
     say(f"the store: {config.store.url}")
-    say(f"next: tidegauge --store {config.store.url} slo      (or status, incidents, tickets)")
-    say("      tidegauge init                                for your own log")
+    program = called_as(sys.argv[0])
+    say(f"next: {program} --store {shlex.quote(config.store.url)} slo      (or status, incidents, tickets)")
+    say(f"      {program} init      for your own log")
     say(f"the log: {directory}/logs")
