@@ -91,13 +91,20 @@ def prepare(store: Store, clock: Clock, rate: float, given: str | None, warn: Ca
         raise ConfigError(
             f"{KEY_VARIABLE}: not the key that this store was begun with; set the old key or use a new store"
         )
-    standing = [p for p in plans if not p.intent and not p.deployment][-1]
-    if standing.rate != rate:
-        warn(
-            f"sampling.rate is {rate:g} but the store samples at {standing.rate:g} since plan {standing.plan}; "
-            f"to change it: tidegauge sampling set {rate:g}"
-        )
+    if differs := other_rate(plans, rate):
+        warn(differs)
     return key
+
+
+def other_rate(plans: Sequence[Plan], rate: float) -> str:
+    """Says where a configured rate is not the one that a store samples at."""
+    standing = next((p for p in reversed(plans) if not p.intent and not p.deployment), None)
+    if standing is None or standing.rate == rate:
+        return ""
+    return (
+        f"sampling.rate is {rate:g} but the store samples at {standing.rate:g} since plan {standing.plan}; "
+        f"to change it: tidegauge sampling set {rate:g}"
+    )
 
 
 def key_in_force(store: Store, environment: Mapping[str, str]) -> bytes:

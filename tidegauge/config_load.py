@@ -26,7 +26,7 @@ _SECRET = re.compile(r"(^|_)(key|secret|password|passwd|token|credentials?)$", r
 _DEEPEST = 50
 _SCALARS = {"str", "int", "float", "bool", "null", "timestamp"}
 _NOT_OF_THE_FILE = {"directory", "slos"}
-_SQLITE = "sqlite:///"
+SQLITE = "sqlite:///"
 
 Key = tuple[str, ...]
 
@@ -90,10 +90,10 @@ def _slos(patterns: tuple[str, ...], directory: Path) -> tuple[Slo, ...]:
 
 def absolute_store(url: str, directory: Path) -> str:
     """A store's URL with the path of an SQLite file made absolute."""
-    file = url.removeprefix(_SQLITE)
+    file = url.removeprefix(SQLITE)
     if file == url or file.startswith((":memory:", "file:")) or not file:
         return url
-    return _SQLITE + str(directory.absolute() / file)
+    return SQLITE + str(directory.absolute() / file)
 
 
 def _fields(cls: type) -> dict[str, Any]:

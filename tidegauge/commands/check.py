@@ -2,15 +2,17 @@
 
 import glob
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from tidegauge.commands.context import Context, note
 from tidegauge.commands.first_lines import tried
 from tidegauge.config import Config
-from tidegauge.config_load import misspelt
+from tidegauge.config_load import SQLITE, misspelt
 from tidegauge.config_sources import SourceSection
 from tidegauge.domain import HALLUCINATION
-from tidegauge.errors import ObjectivesInvalid
+from tidegauge.errors import ObjectivesInvalid, StoreError
 from tidegauge.openslo import JUDGED
+from tidegauge.service.words import plain
 
 
 def run(context: Context) -> int:
@@ -29,7 +31,7 @@ def run(context: Context) -> int:
     for line in describe(config, context.environ.get("TIDEGAUGE_ROLLBACK_WEBHOOK_SECRET") is not None):
         print(line)
     fits = [try_lines(source) for source in config.sources]
-    for line in (*warnings(config), *silent_owners(config, context.environ)):
+    for line in (*warnings(config), *silent_owners(config, context.environ), *of_the_store(context, config)):
         note(f"warning: {line}")
     for name, meant in misspelt(context.environ).items():
         note(f"warning: environment: nobody reads {name}; did you mean {meant}?")
@@ -43,8 +45,35 @@ def try_lines(source: SourceSection) -> bool:
         return True
     print(f"lines      {found.path}: {found.fit} of the first {found.lines} fit")
     for reason, count in found.reasons[:3]:
-        note(f"{'warning' if found.fit else 'tidegauge'}: {found.path}: {count} of {found.lines} lines: {reason}")
+        note(
+            f"{'warning' if found.fit else 'tidegauge'}: {found.path}: {count} of {found.lines} lines: {plain(reason)}"
+        )
+    if found.fit < found.lines:
+        note("docs/request-log.md has every field")
     return found.fit > 0
+
+
+def of_the_store(context: Context, config: Config) -> Iterator[str]:
+    """What a store that is there says otherwise; nothing is made or written."""
+    from pipelines.sampling import other_rate
+    from tidegauge.storage.migrations import is_made
+    from tidegauge.storage.sampling import plans
+    from tidegauge.storage.store import Store
+
+    url = context.store_url()
+    if url.startswith(SQLITE) and not Path(url.removeprefix(SQLITE)).exists():
+        return
+    try:
+        store = Store(url, config.store, context.args.module)
+        try:
+            with store.read() as tx:
+                differs = other_rate(plans(tx), config.sampling.rate) if is_made(tx) else ""
+        finally:
+            store.close()
+    except StoreError as error:
+        differs = str(error)
+    if differs:
+        yield differs
 
 
 def describe(config: Config, signed: bool) -> Iterator[str]:

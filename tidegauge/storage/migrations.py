@@ -35,6 +35,11 @@ def migrate(store: Store) -> int:
     return max(wanted)
 
 
+def is_made(tx: Transaction) -> bool:
+    """Whether a store was ever written."""
+    return _version(tx) > 0
+
+
 def _is_for(name: str, dialect: str) -> bool:
     """NUMBER_WHAT.sql is for both databases, NUMBER_WHAT.DIALECT.sql for one."""
     own = name.split(".")[1:-1]

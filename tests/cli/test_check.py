@@ -1,0 +1,44 @@
+"""`tidegauge check` and the store that is there."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.ingest import begin
+from tidegauge.cli import main
+from tidegauge.storage.store import Store
+
+
+def config(place: Path, url: str, rate: float) -> str:
+    path = place / "tidegauge.yaml"
+    path.write_text(f"store: {{url: '{url}'}}\nsampling: {{rate: {rate}}}\n")
+    return str(path)
+
+
+def test_another_rate_than_the_store_s_is_said(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begin(store, 0.05)
+    for rate, warned in ((0.05, False), (0.2, True)):
+        assert main(["--config", config(tmp_path, store.url, rate), "check"]) == 0
+        said = capsys.readouterr().err
+        assert ("warning: sampling.rate is 0.2 but the store samples at 0.05 since plan 1" in said) == warned
+        assert ("tidegauge sampling set 0.2" in said) == warned
+
+
+def test_no_store_is_made_and_one_that_is_empty_says_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "new.db"
+    named = config(tmp_path, f"sqlite:///{file}", 0.2)
+    assert main(["--config", named, "check"]) == 0
+    assert not file.exists()
+    file.touch()
+    assert main(["--config", named, "check"]) == 0
+    assert "sampling.rate" not in capsys.readouterr().err
+
+
+def test_a_store_that_cannot_be_reached_is_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    url = "postgresql://127.0.0.1:1/nothing"
+    assert main(["--config", config(tmp_path, url, 0.2), "check"]) == 0
+    assert "warning: " in capsys.readouterr().err
