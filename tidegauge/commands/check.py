@@ -12,6 +12,7 @@ from tidegauge.config_sources import SourceSection
 from tidegauge.domain import HALLUCINATION
 from tidegauge.errors import ObjectivesInvalid, StoreError
 from tidegauge.openslo import JUDGED
+from tidegauge.service.masking import mask
 from tidegauge.service.words import plain
 
 
@@ -46,7 +47,7 @@ def try_lines(source: SourceSection) -> bool:
     print(f"lines      {found.path}: {found.fit} of the first {found.lines} fit")
     for reason, count in found.reasons[:3]:
         note(
-            f"{'warning' if found.fit else 'tidegauge'}: {found.path}: {count} of {found.lines} lines: {plain(reason)}"
+            f"{'warning' if found.fit else 'tidegauge'}: {found.path}: {count} of {found.lines} lines: {mask(plain(reason))}"
         )
     if found.fit < found.lines:
         note("docs/request-log.md has every field")

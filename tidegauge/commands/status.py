@@ -9,6 +9,7 @@ from typing import Any
 from tidegauge import show
 from tidegauge.commands import flow_text, times
 from tidegauge.commands.context import Context, print_json
+from tidegauge.service.masking import mask
 from tidegauge.service.words import plain
 
 _CLEAR = "\x1b[H\x1b[J"
@@ -95,7 +96,7 @@ def text(found: Mapping[str, Any]) -> str:
 
 
 def _example(row: Mapping[str, Any] | None) -> str:
-    return f", for example {plain(row['detail'])} ({plain(row['path'])} at {row['start']})" if row else ""
+    return f", for example {mask(plain(row['detail']))} ({plain(row['path'])} at {row['start']})" if row else ""
 
 
 def _judges(evaluation: Mapping[str, Any]) -> list[str]:

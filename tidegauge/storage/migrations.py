@@ -37,7 +37,7 @@ def migrate(store: Store) -> int:
 
 def is_made(tx: Transaction) -> bool:
     """Whether a store was ever written."""
-    return _version(tx) > 0
+    return bool(_versions(tx))
 
 
 def _is_for(name: str, dialect: str) -> bool:
