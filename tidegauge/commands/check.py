@@ -46,9 +46,8 @@ def try_lines(source: SourceSection) -> bool:
         return True
     print(f"lines      {found.path}: {found.fit} of the first {found.lines} fit")
     for reason, count in found.reasons[:3]:
-        note(
-            f"{'warning' if found.fit else 'tidegauge'}: {found.path}: {count} of {found.lines} lines: {mask(plain(reason))}"
-        )
+        said = f"{found.path}: {count} of {found.lines} lines: {mask(plain(reason))}"
+        note(f"{'warning' if found.fit else 'tidegauge'}: {said}")
     if found.fit < found.lines:
         note("docs/request-log.md has every field")
     return found.fit > 0
