@@ -17,7 +17,7 @@ from tidegauge.domain import SECOND, Context, Deployment, Message, Micros, Reque
 Key = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 Segment = Annotated[str, msgspec.Meta(max_length=256)] | None
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**40)] | None
-Amount = Annotated[float, msgspec.Meta(ge=0, le=1e6)] | None
+Amount = Annotated[float, msgspec.Meta(ge=0, le=1e4)] | None  # so that sums fit into 64 bits of nano-dollars
 Duration = Annotated[float, msgspec.Meta(ge=0, le=1e12)] | None
 Timestamp = Annotated[datetime, msgspec.Meta(tz=True)]
 

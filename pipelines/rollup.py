@@ -5,7 +5,7 @@ Per record two tuples of names become two integers; everything after that is arr
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -279,7 +279,7 @@ class Rollup:
         rest, payer = divmod(key, _WIDTH)
         day, route = divmod(rest, _WIDTH)
         provider = self._book.payer_names[payer][1]
-        when = date(1970, 1, 1) + timedelta(days=day)
+        when = date.fromordinal(max(1, date(1970, 1, 1).toordinal() + day))  # a zone can lead before the year 1
         return self._prices.per_token(self._book.described[route].deployment.model_version, provider, when)
 
     def _add_histogram(self, sums: Sums, five: Ints, values: Floats) -> None:

@@ -152,7 +152,7 @@ class Read(StoreDoFn):
             self._release(tick, claimed, reason, sweep=tick.sweep)
             return
         with self.store.write() as tx:
-            lost = ledger.retire(tx, block.generation, reason, now)
+            lost = ledger.lose(tx, block.generation, reason, now)  # followed on, or it would begin anew at each look
             if lost:
                 tickets.open_ticket(
                     tx,

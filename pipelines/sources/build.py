@@ -59,7 +59,7 @@ class Sources:
         for name, source in self._by_name.items():
             try:
                 source.plan(store, clock, planning)
-            except SourceError as error:
+            except (SourceError, OSError) as error:
                 _log.warning("%s: %s", name, error)
                 failed[name] = str(error)
         return failed

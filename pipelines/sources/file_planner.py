@@ -24,6 +24,7 @@ PATIENCE = HOUR
 """How long a tail without newline, or a compressed file that ends early, must lie unchanged to be taken as it is."""
 
 _STEP = 1 << 20
+_REMEMBERED = 200
 
 _log = logging.getLogger("tidegauge")
 
@@ -79,9 +80,13 @@ class FilePlanner:
             retire(tx, generation, "the file is gone, truncated or rewritten", self._clock.now())
 
     def _strays(self, source: str) -> list[Generation]:
-        """What sources have read that this job does not have: their glob or their folder may have changed."""
+        """What sources have read that this job does not have: their glob or their folder may have changed.
+
+        And what was gone for a while, as a folder is that is mounted late.
+        """
         with self._store.read() as tx:
             found = ledger.generations_of_others(tx, self._planning.sources | {source})
+            found += ledger.gone_generations(tx, source, _REMEMBERED)
         return [g for g in found if g.encoding != Encoding.KAFKA and "://" not in g.path and g.identity.planned_to]
 
     def _adopt(self, source: str, path: str, strays: Sequence[Generation]) -> list[Generation]:

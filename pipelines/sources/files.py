@@ -1,6 +1,7 @@
 """Local log files: what a generation's bytes look like, and reading a planned range of them."""
 
 import glob
+import gzip
 import hashlib
 import os
 from collections.abc import Iterator
@@ -86,7 +87,10 @@ def identify(log: BinaryIO, planned_to: int) -> Identity:
 
 
 def matches(path: str, encoding: str, identity: Identity) -> bool:
-    """Whether the bytes at a path are still (or again) those of a generation."""
+    """Whether the bytes at a path are still (or again) those of a generation.
+
+    Raises SourceError for a file that is there and cannot be read: it may well be the one.
+    """
     if facts(path) is None:
         return False
     try:
@@ -96,8 +100,10 @@ def matches(path: str, encoding: str, identity: Identity) -> bool:
                 and _hash_at(log, identity.planned_to - identity.tail_length, identity.tail_length)
                 == identity.tail_hash
             )
-    except (OSError, EOFError, *DAMAGED):
+    except (FileNotFoundError, EOFError, gzip.BadGzipFile, *DAMAGED):
         return False
+    except OSError as error:
+        raise SourceError(f"{path}: {error.strerror}") from error
 
 
 def _hash_at(log: BinaryIO, start: int, size: int) -> str:

@@ -1,8 +1,11 @@
 -- name: finish_block
 UPDATE blocks SET state = 'done', done_at = :done_at, owner = NULL, records = :records, blanks = :blanks,
     quarantined = :quarantined
-WHERE generation = :generation AND start = :start AND state = 'planned'
+WHERE generation = :generation AND start = :start AND stop = :stop AND state = 'planned'
 RETURNING generation
+
+-- name: next_place
+SELECT coalesce(max(start) + 1, 0) FROM quarantine WHERE generation = :generation
 
 -- name: insert_quarantine
 INSERT INTO quarantine (generation, start, length, source, reason, detail, sha256, raw)

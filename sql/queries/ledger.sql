@@ -21,8 +21,12 @@ SELECT * FROM generations WHERE source = :source AND state <> 'gone' ORDER BY cr
 -- name: generations_of_others
 SELECT * FROM generations WHERE source NOT IN :sources AND state <> 'gone' ORDER BY created_at, generation
 
+-- name: gone_generations
+SELECT * FROM generations WHERE source = :source AND state = 'gone' AND planned_to > 0
+ORDER BY created_at DESC, generation LIMIT :most
+
 -- name: adopt_generation
-UPDATE generations SET source = :source WHERE generation = :generation
+UPDATE generations SET source = :source, state = 'live' WHERE generation = :generation
 
 -- name: insert_generation
 INSERT INTO generations (generation, source, path, encoding, inode, prefix_length, prefix_hash, tail_length, tail_hash,
@@ -46,7 +50,9 @@ INSERT INTO blocks (generation, start, stop, state, planned_at) VALUES (:generat
 
 -- name: stretch_block
 UPDATE blocks SET stop = :stop, planned_at = :planned_at
-WHERE generation = :generation AND start = :start AND state = 'planned'
+WHERE generation = :generation AND start = :start AND stop = :expected AND state = 'planned'
+    AND (owner IS NULL OR owner NOT IN :live OR free_at <= :planned_at)
+RETURNING generation
 
 -- name: open_blocks
 SELECT generation, start, stop FROM blocks WHERE generation = :generation AND state = 'planned' ORDER BY start

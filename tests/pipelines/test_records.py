@@ -56,6 +56,7 @@ BAD = {
     "infinity by size": (with_raw("latency_ms", b"1e999"), Reason.OUT_OF_RANGE),
     "negative tokens": (line(input_tokens=-5), Reason.OUT_OF_RANGE),
     "negative cost": (line(cost_usd=-0.01), Reason.OUT_OF_RANGE),
+    "a cost of which a million overflow": (line(cost_usd=1e5), Reason.OUT_OF_RANGE),
     "huge tokens": (line(input_tokens=10**30), Reason.OUT_OF_RANGE),
     "unknown status": (line(status="great"), Reason.OUT_OF_RANGE),
     "empty id": (line(request_id=""), Reason.OUT_OF_RANGE),
@@ -89,6 +90,10 @@ GOOD = {
     "five minutes ahead": (line(timestamp="2026-11-01T12:05:00Z"), lambda r: r.timestamp == NOON + 300_000_000),
     "other zone": (line(timestamp="2026-11-01T13:00:00+01:00"), lambda r: r.timestamp == NOON),
     "long ago": (line(timestamp="1969-01-01T00:00:00Z"), lambda r: r.timestamp < 0),
+    "before the year 1, and nobody says what it cost": (
+        line(timestamp="0001-01-01T00:00:00+14:00", cost_usd=None),
+        lambda r: r.timestamp < 0,
+    ),
     "carriage return": (line() + b"\r", lambda r: r.request_id == "r-1"),
 }
 

@@ -147,7 +147,8 @@ def test_a_damaged_file_is_lost_with_a_ticket_and_nothing_of_it_counts(
 ) -> None:
     packed = pack(lines(0, 200))
     (tmp_path / name).write_bytes(packed[: len(packed) // 2])
-    done = jobs.run(Config(), store, Now(), logs=[f"{tmp_path}/{name}"], final=True, progress=jobs.silent)
-    assert (done.status["seen"], done.status["blocks"]["lost"]) == (0, 1)
+    for _ in range(3):  # and only once, however often it is looked at
+        done = jobs.run(Config(), store, Now(), logs=[f"{tmp_path}/{name}"], final=True, progress=jobs.silent)
+        assert (done.status["seen"], done.status["blocks"]["lost"]) == (0, 1)
     with store.read() as tx:
         assert [row["kind"] for row in tx.rows("open_tickets")] == ["source_lost"]

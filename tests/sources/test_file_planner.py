@@ -10,17 +10,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.sampling import Sampler
+from pipelines.scan import Scanner
+from pipelines.sources import files
 from pipelines.sources.file_planner import PATIENCE, FilePlanner, cut_points
+from pipelines.sources.file_source import FileSource
 from pipelines.sources.source import Planning
-from tests.support.ingest import Now, begin, claimed, ingest
+from tests.support.ingest import KEY, Now, begin, claimed, ingest
 from tests.support.logs import NOON, line
-from tidegauge.storage import ledger
+from tidegauge.errors import SourceError
+from tidegauge.prices import Prices
+from tidegauge.storage import commits, ledger, sampling
 from tidegauge.storage.status import status
 from tidegauge.storage.store import Store
 
 
 def lines(first: int, last: int) -> bytes:
     return b"".join(line(request_id=f"r-{n}") + b"\n" for n in range(first, last))
+
+
+def plans_of(store: Store) -> list[sampling.Plan]:
+    with store.read() as tx:
+        return sampling.plans(tx)
 
 
 class Log:
@@ -134,6 +145,88 @@ def test_a_folder_that_moved_and_grew_goes_on_where_it_was(log: Log) -> None:
             f"{log.folder}/a.jsonl",
             f"{log.folder}/b.jsonl",
         }
+
+
+def test_a_folder_that_is_away_for_a_look_is_not_read_again(log: Log) -> None:
+    (log.folder / "a.jsonl").write_bytes(lines(0, 10))
+    log.look()
+    away = log.folder.rename(log.folder.with_name("away"))
+    log.look()
+    away.rename(log.folder)
+    with (log.folder / "a.jsonl").open("ab") as file:
+        file.write(lines(10, 15))
+    for _ in range(2):
+        log.look()
+    assert log.counts == (15, 0)
+
+
+def test_a_file_that_cannot_be_read_now_is_not_taken_for_another(log: Log) -> None:
+    path = log.folder / "a.jsonl"
+    path.write_bytes(lines(0, 10))
+    log.look()
+    aside = path.rename(log.folder.parent / "aside")
+    path.mkdir()
+    for n in range(60):  # so large that it might be the file
+        (path / f"{n:0200}").touch()
+    with log.store.read() as tx:
+        (known,) = ledger.generations(tx, f"{log.folder}/*.jsonl*")
+    with pytest.raises(SourceError, match="Is a directory"):
+        files.matches(str(path), "plain", known.identity)
+    shutil.rmtree(path)
+    aside.rename(path)
+    log.look()
+    assert log.counts == (10, 0)
+
+
+def test_bad_lines_of_two_streams_of_one_archive_have_places_of_their_own(log: Log) -> None:
+    path = log.folder / "a.jsonl.gz"
+    bad = [b"".join(b"not json %d %s\n" % (n, b"x" * (n % 90)) for n in range(m, m + 400)) for m in (0, 400)]
+    path.write_bytes(gzip.compress(bad[0]))
+    assert not log.look(final=True)
+    path.write_bytes(gzip.compress(bad[0]) + gzip.compress(bad[1]))
+    assert not log.look(final=True)
+    assert (log.status["quarantined"], log.status["seen"]) == (800, 800)
+    with log.store.read() as tx:
+        assert tx._connection.exec_driver_sql("SELECT count(DISTINCT start) FROM quarantine").scalar() == 800
+
+
+def test_an_archive_that_grows_while_somebody_reads_it_loses_nothing(log: Log) -> None:
+    path = log.folder / "a.jsonl.gz"
+    path.write_bytes(gzip.compress(lines(0, 10)))
+    begin(log.store)
+    source, clock = FileSource(f"{log.folder}/*.jsonl*"), log.clock
+    source.plan(log.store, clock, Planning(2_000))
+    with log.store.write() as tx:
+        ledger.beat(tx, ledger.Owner("reader", "elsewhere", 1, 0.0), clock.now())
+    (work,) = claimed(log.store, clock, "reader")
+    with path.open("ab") as file:
+        file.write(gzip.compress(lines(10, 20)))
+    source.plan(log.store, clock, Planning(2_000))
+    with log.store.read() as tx:
+        (block,) = ledger.open_blocks(tx, work.block.generation)
+    assert block["stop"] == work.block.stop
+    result = Scanner(Prices(())).scan(source.read(work), clock.now(), Sampler(plans_of(log.store), KEY))
+    with log.store.write() as tx:
+        assert commits.commit_block(tx, work.block, result, None, clock.now())[0] is commits.Commit.WON
+    log.look(final=True)
+    assert log.counts == (20, 0)
+
+
+def test_what_was_planned_otherwise_meanwhile_is_not_committed(log: Log) -> None:
+    path = log.folder / "a.jsonl.gz"
+    path.write_bytes(gzip.compress(lines(0, 10)))
+    begin(log.store)
+    source, clock = FileSource(f"{log.folder}/*.jsonl*"), log.clock
+    source.plan(log.store, clock, Planning(2_000))
+    (work,) = claimed(log.store, clock, "dead")
+    result = Scanner(Prices(())).scan(source.read(work), clock.now(), Sampler(plans_of(log.store), KEY))
+    with path.open("ab") as file:
+        file.write(gzip.compress(lines(10, 20)))
+    source.plan(log.store, clock, Planning(2_000))  # its owner does not live: the block takes the new member, too
+    with log.store.write() as tx:
+        assert commits.commit_block(tx, work.block, result, None, clock.now())[0] is commits.Commit.LOST
+    log.look(final=True)
+    assert log.counts == (20, 0)
 
 
 def test_a_glob_that_is_written_otherwise_reads_nothing_again(log: Log) -> None:

@@ -1,12 +1,12 @@
 """Commits the result of a scanned block: all of it in one transaction, once."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
 
 import msgspec
 
-from tidegauge.domain import TESTED_TIERS, Block, Deployment, Micros, Sample, test_block
+from tidegauge.domain import TESTED_TIERS, Block, Deployment, Encoding, Micros, Sample, test_block
 from tidegauge.storage import sampling
 from tidegauge.storage.histogram import add
 from tidegauge.storage.ledger import Claim
@@ -82,6 +82,7 @@ def commit_block(
         "finish_block",
         generation=block.generation,
         start=block.start,
+        stop=block.stop,
         records=result.records,
         blanks=result.blanks,
         quarantined=len(result.quarantined),
@@ -155,12 +156,16 @@ def _cell_row(key: tuple[Any, ...], values: Sequence[int]) -> Row:
 
 
 def _add_quarantine(tx: Transaction, block: Block, lines: Sequence[Quarantined]) -> None:
+    first = block.start
+    if lines and block.encoding == Encoding.ARCHIVE and block.start:
+        # Lines are placed in the log's own bytes and blocks in compressed ones: never two lines at one place.
+        first = max(first, int(tx.value("next_place", generation=block.generation)))
     tx.bulk(
         "insert_quarantine",
         [
             {
                 **line._asdict(),
-                "start": block.start + line.start,
+                "start": first + line.start,
                 "generation": block.generation,
                 "source": block.source,
             }
@@ -202,6 +207,7 @@ def _add_names(tx: Transaction, rollup: RollupRows, known: frozenset[int] | set[
 
 
 _SUMS = ("requests", "input_tokens", "output_tokens", "cost_nano_usd", "cost_unknown")
+_APART = 12  # buckets of five minutes: an hour
 _FIVE = (
     "bucket",
     "segment",
@@ -227,10 +233,10 @@ def _add_five_minutes(tx: Transaction, rows: Sequence[tuple[Any, ...]]) -> None:
     if tx.dialect == "postgresql":
         # The rows must be locked before they are read, or two commits would each add to what the other has not seen.
         tx.bulk("touch_five_minutes", [{"bucket": row[0], "segment": row[1]} for row in rows])
-    buckets = [row[0] for row in rows]
     kept = {
         (row["bucket"], row["segment"]): row
-        for row in tx.rows("five_minutes_between", first=min(buckets), last=max(buckets))
+        for first, last in _stretches(sorted({row[0] for row in rows}))
+        for row in tx.rows("five_minutes_between", first=first, last=last)
     }
     written = []
     for values in rows:
@@ -241,6 +247,17 @@ def _add_five_minutes(tx: Transaction, rows: Sequence[tuple[Any, ...]]) -> None:
                 row[name] = add(bytes(old[name]), row[name])
         written.append(row)
     tx.bulk("add_five_minutes", written)
+
+
+def _stretches(buckets: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """First and last of buckets that lie together: one stray time must not make a commit read all that lies between."""
+    first = last = buckets[0]
+    for bucket in buckets:
+        if bucket - last > _APART:
+            yield first, last
+            first = bucket
+        last = bucket
+    yield first, last
 
 
 def _add_days(tx: Transaction, rows: Sequence[tuple[Any, ...]]) -> None:

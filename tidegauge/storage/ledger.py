@@ -9,6 +9,7 @@ import msgspec
 import psutil
 
 from tidegauge.domain import SECOND, Block, Micros, Request, Sample, short_hash
+from tidegauge.errors import StoreConflict
 from tidegauge.storage.store import Row, Transaction
 
 HEARTBEAT = 2 * SECOND
@@ -122,6 +123,11 @@ def generations(tx: Transaction, source: str) -> list[Generation]:
     return [_generation(row) for row in tx.rows("generations", source=source)]
 
 
+def gone_generations(tx: Transaction, source: str, most: int) -> list[Generation]:
+    """The newest of those that were retired with something read of them."""
+    return [_generation(row) for row in tx.rows("gone_generations", source=source, most=most)]
+
+
 def generations_of_others(tx: Transaction, sources: Collection[str]) -> list[Generation]:
     """Those of all sources but some."""
     return [_generation(row) for row in tx.rows("generations_of_others", sources=list(sources))]
@@ -148,7 +154,7 @@ def note_generation(tx: Transaction, generation: Generation) -> None:
 
 
 def adopt_generation(tx: Transaction, generation: Generation) -> None:
-    """Makes the generation one of another source, at another place."""
+    """Makes the generation one of another source, at another place, and follows it on if it was retired."""
     note_generation(tx, generation)
     tx.run("adopt_generation", generation=generation.generation, source=generation.source)
 
@@ -172,11 +178,14 @@ def plan_ranges(
 
 
 def stretch_block(tx: Transaction, generation: str, start: int, identity: Identity, expected: int, now: Micros) -> bool:
-    """Plans a compressed block anew after its file has grown."""
-    moved = tx.rows("advance_generation", generation=generation, expected=expected, **msgspec.structs.asdict(identity))
-    if moved:
-        tx.run("stretch_block", generation=generation, start=start, stop=identity.planned_to, planned_at=now)
-    return bool(moved)
+    """Plans a compressed block anew after its file has grown; not while somebody alive reads it."""
+    values = {"generation": generation, "expected": expected}
+    stop, live = identity.planned_to, live_owners(tx, now)
+    if not tx.rows("stretch_block", **values, start=start, stop=stop, planned_at=now, live=live):
+        return False
+    if not tx.rows("advance_generation", **values, **msgspec.structs.asdict(identity)):
+        raise StoreConflict("the plan of a compressed file and its last block differ")
+    return True
 
 
 def open_blocks(tx: Transaction, generation: str) -> list[Row]:
