@@ -31,7 +31,7 @@ SELECT incident, test_key, indicator, intent, deployment, last_good, opened_at, 
 FROM incidents WHERE incident = :incident
 
 -- name: lock_incident
-UPDATE incidents SET stage = stage WHERE incident = :incident RETURNING stage, state
+UPDATE incidents SET stage = stage WHERE incident = :incident RETURNING stage, state, stage_at
 
 -- name: incidents_in_stages
 SELECT i.incident, i.indicator, i.intent, i.deployment, i.last_good, i.opened_at, i.state, i.stage, i.stage_at,

@@ -83,17 +83,23 @@ def release(tx: Transaction, terms: RollbackSection, body: Body, now: Micros) ->
     """Approves what needs no person, then sends the next rollback whose turn it is; at most one is under way."""
     tx.run("hold_turn")
     for row in _in(tx, Stage.PROPOSED):
-        if row["delivery"] == DeliveryState.DUE:
+        if row["delivery"] == DeliveryState.DUE and _stands(tx, row):
             move(tx, row["incident"], Stage.APPROVED, who=TIDEGAUGE, why="automatic", now=now)
     for row in _in(tx, Stage.APPROVED):
         if tx.rows("in_flight"):
             return
-        if not _must_wait(tx, row, terms, now):
+        if not _must_wait(tx, row, terms, now) and _stands(tx, row):
             _send(tx, row, terms, body, now)
 
 
 def _in(tx: Transaction, *stages: Stage) -> list[Row]:
     return tx.rows("incidents_in_stages", stages=[s.value for s in stages])
+
+
+def _stands(tx: Transaction, row: Row) -> bool:
+    """Locks an incident that was read without a lock; whether no other worker and no person moved it meanwhile."""
+    locked = tx.first("lock_incident", incident=row["incident"])
+    return locked is not None and all(row[name] == value for name, value in locked.items())
 
 
 def _must_wait(tx: Transaction, row: Row, terms: RollbackSection, now: Micros) -> bool:
@@ -180,7 +186,7 @@ def check(tx: Transaction, terms: RollbackSection, now: Micros) -> None:
         if stops.is_stopped(stopped, row["intent"]):
             continue
         waits = row["delivery"] in (DeliveryState.HELD, DeliveryState.DUE)
-        if waits and now - row["stage_at"] > terms.approval_hours * HOUR:
+        if waits and now - row["stage_at"] > terms.approval_hours * HOUR and _stands(tx, row):
             hold = "not approved" if row["stage"] == Stage.PROPOSED else "approved, but its turn did not come"
             tx.rows("move_deliveries", incident=row["incident"], states=["due"], state="held", now=now)
             fail(tx, row, f"{hold} within {terms.approval_hours:g} hours", now)
@@ -193,10 +199,10 @@ def check(tx: Transaction, terms: RollbackSection, now: Micros) -> None:
 
 def _note_undelivered(tx: Transaction, row: Row, terms: RollbackSection, now: Micros) -> None:
     """Said once per time that it was sent, long before it is a dead letter: a person may have to act instead."""
+    if not _stands(tx, row):
+        return
     history = tx.rows("incident_history", incident=row["incident"])
-    if history[-1]["what"] == "verified" or any(
-        e["what"] == UNDELIVERED and e["at"] >= row["stage_at"] for e in history
-    ):
+    if any(e["what"] == UNDELIVERED and e["at"] >= row["stage_at"] for e in history):
         return
     why = f"no yes from the receiver within {terms.verify_minutes:g} minutes; it is tried on"
     note(tx, row["incident"], who=TIDEGAUGE, what=UNDELIVERED, why=why, now=now)
@@ -206,13 +212,16 @@ def _verify(tx: Transaction, row: Row, terms: RollbackSection, now: Micros) -> N
     since, newest = row["measured_from"], int(tx.value("newest_traffic") or 0)
     buckets = _buckets(tx, row, since - BUCKET)
     found = helped(buckets, since=since, now=newest, before=row["share_before"], terms=terms)
+    fails = found is False and row["stage"] == Stage.ACKNOWLEDGED
+    if not (found or fails) or not _stands(tx, row):
+        return
     if found:
         why = f"below {100 * terms.verify_share:g} % of the intent's requests"
         move(tx, row["incident"], Stage.VERIFIED, who=TIDEGAUGE, why=why, now=now)
         incidents.stop_deliveries(tx, row["incident"], now)
         subject = {"incident": row["incident"], "intent": row["intent"], "deployment": row["deployment"]}
         tickets.close_ticket(tx, tickets.ticket_id("rollback_failed", subject), now)
-    elif found is False and row["stage"] == Stage.ACKNOWLEDGED:
+    else:
         fail(tx, row, f"the deployment still has traffic {terms.verify_minutes:g} minutes after", now)
 
 
@@ -231,6 +240,9 @@ def _note_restored(tx: Transaction, now: Micros) -> None:
         rate = shown(tx, key, key.read_block, objective["false_positive_rate"]).rate
         if rate.est is None:
             continue
+        tx.rows("lock_incident", incident=row["incident"])
+        if tx.value("has_event", incident=row["incident"], what="restored_rate"):
+            continue  # another worker has said it meanwhile
         name = show.deployment(incidents.deployment_fields(key.deployment, evidence.deployments(tx, [key.deployment])))
         other = "" if heir == row["last_good"] else ", which is not the last good one"
         why = f"{show.percent(rate.est)} {show.interval(rate.lo, rate.hi)} on {name}{other}"
