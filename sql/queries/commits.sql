@@ -101,6 +101,7 @@ SELECT request_id FROM samples WHERE request_id IN :ids AND generation = :genera
 
 -- name: standing_samples
 SELECT request_id, sha256, timestamp, intent, deployment, served_by, plan, state FROM samples WHERE request_id IN :ids
+/*postgresql ORDER BY request_id COLLATE "C" FOR UPDATE */
 
 -- name: flag_conflicting
 UPDATE samples SET conflicting = 1 WHERE request_id = :request_id
@@ -109,4 +110,4 @@ UPDATE samples SET conflicting = 1 WHERE request_id = :request_id
 UPDATE samples SET sha256 = :sha256, timestamp = :timestamp, intent = :intent, deployment = :deployment,
     served_by = :served_by, tenant = :tenant, feature = :feature, cohort = :cohort, experiment = :experiment,
     provider = :provider, pi1 = :pi1, plan = :plan, payload = :payload
-WHERE request_id = :request_id
+WHERE request_id = :request_id AND state = 'pending'

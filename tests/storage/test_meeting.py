@@ -3,15 +3,26 @@
 from functools import partial
 from typing import Any
 
+import msgspec
 import pytest
 
+from pipelines.sampling import Sampler
+from pipelines.scan import Scanner
 from tests.alerts.world import at, before, breach, traffic
-from tests.service.world import OLD, table
+from tests.service.world import OLD, table, verdict
+from tests.support.ingest import KEY, begin
+from tests.support.logs import NOON, line
 from tests.support.meeting import lock_tables, meet
 from tidegauge.alerts.event import rollback_body
 from tidegauge.config import RollbackSection
+from tidegauge.domain import DAY, HOUR, Block, Request
+from tidegauge.prices import Prices
 from tidegauge.service import rollbacks
-from tidegauge.storage.store import Store
+from tidegauge.storage import ledger, sampling
+from tidegauge.storage.commits import commit_block
+from tidegauge.storage.ledger import Generation, Identity
+from tidegauge.storage.store import Row, Store, Transaction
+from tidegauge.storage.verdicts import commit_verdicts
 
 pytestmark = pytest.mark.postgresql
 
@@ -60,3 +71,63 @@ def test_what_a_person_ends_meanwhile_is_not_sent(pg: Store) -> None:
 
     assert meet(pg, give_up, release) == []
     assert [(row["incident"], row["stage"]) for row in table(pg, "incidents")] == [(incident, "failed")]
+
+
+def planned(store: Store, generation: str) -> Block:
+    with store.write() as tx:
+        ledger.insert_generation(tx, Generation(generation, "s", generation, "plain", "", Identity(), 0, 0, "live"), 0)
+        ledger.plan_ranges(tx, generation, 0, [10], Identity(planned_to=10), NOON)
+    return Block(
+        generation=generation, source="s", path=generation, encoding="plain", start=0, stop=10, planned_at=NOON
+    )
+
+
+def commit(store: Store, block: Block, hour: int) -> None:
+    """A block of one request, always the same one, at a time that differs."""
+    with store.read() as tx:
+        sampler = Sampler(sampling.plans(tx), KEY)
+    time = f"2026-11-01T{hour:02}:00:00Z"
+    copy = line(request_id="r-1", intent="refunds", timestamp=time, tenant=f"t-{hour}")  # no rollup rows in common
+    result = Scanner(Prices(())).scan([copy + b"\n"], NOON + DAY, sampler)
+    with store.write() as tx:
+        commit_block(tx, block, result, None, NOON)
+
+
+def sampled(store: Store) -> dict[int, tuple[int, int]]:
+    """Samples and final ones of the 6-hour blocks that have any, by the hour of their begin."""
+    return {
+        c["block"] * 6 % 24: (c["sampled"], c["final"]) for c in table(store, "cells") if c["sampled"] or c["final"]
+    }
+
+
+def lock_sample(tx: Transaction) -> None:
+    tx.rows("lock_samples", ids=["r-1"])
+
+
+def hour_of(sample: Row) -> int:
+    return int(sample["timestamp"] // HOUR % 24)
+
+
+def test_a_copy_replaces_no_sample_that_is_judged_meanwhile(pg: Store) -> None:
+    begin(pg)
+    commit(pg, planned(pg, "g1"), 12)
+    other = planned(pg, "g2")
+    with pg.read() as tx:
+        payload = tx.rows("sample_payloads", ids=["r-1"])[0]["payload"]
+    judged = verdict(msgspec.json.decode(bytes(payload), type=Request))
+    copy = partial(commit, block=other, hour=5)
+    assert meet(pg, lock_sample, copy, then=lambda tx: commit_verdicts(tx, [judged], NOON)) == []
+    (sample,) = table(pg, "samples")
+    assert (hour_of(sample), sample["state"], sample["conflicting"]) == (12, "judged", 1)
+    assert sampled(pg) == {12: (1, 1)}
+
+
+def test_of_two_copies_that_come_at_once_the_least_stands_and_is_counted_once(pg: Store) -> None:
+    begin(pg)
+    commit(pg, planned(pg, "g1"), 19)
+    jobs = [partial(commit, block=planned(pg, f"h{hour}"), hour=hour) for hour in (5, 7, 13)]
+    assert meet(pg, lock_sample, *jobs) == []
+    (sample,) = table(pg, "samples")
+    assert hour_of(sample) == 5
+    assert sampled(pg) == {0: (1, 0)}
+    assert [(row["sampled"], row["repeats"]) for row in table(pg, "tallies")] == [(1, 3)]

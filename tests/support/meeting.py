@@ -13,8 +13,16 @@ _SECONDS = 30
 _WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name = '{}'"
 
 
-def meet(store: Store, hold: Callable[[Transaction], Any], *jobs: Callable[[Store], Any]) -> list[BaseException]:
-    """Starts the jobs while a transaction holds what `hold` locks, ends it once all wait; what the jobs raised."""
+def meet(
+    store: Store,
+    hold: Callable[[Transaction], Any],
+    *jobs: Callable[[Store], Any],
+    then: Callable[[Transaction], Any] = lambda tx: None,
+) -> list[BaseException]:
+    """Starts the jobs while a transaction holds what `hold` locks, and once all wait goes on with `then` and ends.
+
+    What the jobs raised.
+    """
     role = uuid.uuid4().hex
     raised: list[BaseException] = []
 
@@ -31,6 +39,7 @@ def meet(store: Store, hold: Callable[[Transaction], Any], *jobs: Callable[[Stor
         for thread in threads:
             thread.start()
         _wait(store, f"tidegauge {role}", len(jobs))
+        then(tx)
     for thread in threads:
         thread.join(_SECONDS)
     own.close()

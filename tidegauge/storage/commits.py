@@ -307,11 +307,12 @@ def _add_samples(
 
 
 def _settle_copies(tx: Transaction, kept: Row, copy: Sample, block: Block, counts: _Counts, now: Micros) -> None:
-    """A differing copy of a kept sample: the lesser one stands until there is a verdict, then the row is flagged."""
+    """A differing copy of a kept sample, which is locked: the lesser one stands until a verdict, then it is flagged."""
     if kept["state"] != "pending":
         tx.run("flag_conflicting", request_id=kept["request_id"])
-    elif _order(copy) < (kept["timestamp"], kept["sha256"]):
-        tx.run("replace_sample", **sample_row(copy, block, now))
+    elif _order(copy) < (kept["timestamp"], kept["sha256"]) and tx.run(
+        "replace_sample", **sample_row(copy, block, now)
+    ):
         counts.replaced(kept, copy)
 
 
