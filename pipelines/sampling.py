@@ -78,6 +78,8 @@ def prepare(store: Store, clock: Clock, rate: float, given: str | None, warn: Ca
     `given` is the operator's key. Raises ConfigError when it is not the one that the store was begun with.
     """
     with store.write() as tx:
+        if not rows.plans(tx):
+            rows.lock(tx, shared=False)  # of two first runs one makes the key, the other one finds it
         kept = rows.key(tx)
         if kept is None:
             kept = given.encode() if given else secrets.token_bytes(32)
@@ -113,7 +115,8 @@ def key_in_force(store: Store, environment: Mapping[str, str]) -> bytes:
     Raises ConfigError when it is not the one that the store was begun with.
     """
     with store.read() as tx:
-        kept, plans = rows.key(tx), rows.plans(tx)
+        plans = rows.plans(tx)
+        kept = rows.key(tx)  # after the plans: where there is one, its key is there as well
     given = environment.get(KEY_VARIABLE)
     key = _shortened(given.encode() if given else kept or b"")
     if plans and plans[0].key_fingerprint != fingerprint(key):

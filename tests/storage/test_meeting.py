@@ -6,11 +6,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from pipelines.sampling import Sampler
+from pipelines.sampling import Sampler, prepare
 from pipelines.scan import Scanner
 from tests.alerts.world import at, before, breach, traffic
 from tests.service.world import OLD, table, verdict
-from tests.support.ingest import KEY, begin
+from tests.support.ingest import KEY, Now, begin
 from tests.support.logs import NOON, line
 from tests.support.meeting import lock_tables, meet
 from tidegauge.alerts.event import rollback_body
@@ -131,3 +131,14 @@ def test_of_two_copies_that_come_at_once_the_least_stands_and_is_counted_once(pg
     assert hour_of(sample) == 5
     assert sampled(pg) == {0: (1, 0)}
     assert [(row["sampled"], row["repeats"]) for row in table(pg, "tallies")] == [(1, 3)]
+
+
+def test_two_first_runs_make_one_key(pg: Store) -> None:
+    keys = []
+
+    def first_run(store: Store) -> None:
+        keys.append(prepare(store, Now(), 0.02, None, print))
+
+    assert meet(pg, lock_tables("meta"), first_run, first_run) == []
+    assert len(set(keys)) == 1
+    assert len(table(pg, "sampling_plans")) == 1
