@@ -9,15 +9,15 @@ import pytest
 from pipelines.sampling import Sampler, prepare
 from pipelines.scan import Scanner
 from tests.alerts.world import at, before, breach, traffic
-from tests.service.world import OLD, table, verdict
+from tests.service.world import NOW, OLD, ingest, request, table, verdict
 from tests.support.ingest import KEY, Now, begin
 from tests.support.logs import NOON, line
 from tests.support.meeting import lock_tables, meet
 from tidegauge.alerts.event import rollback_body
-from tidegauge.config import RollbackSection
+from tidegauge.config import CanarySection, MatchSection, RollbackSection
 from tidegauge.domain import DAY, HOUR, Block, Request
 from tidegauge.prices import Prices
-from tidegauge.service import rollbacks
+from tidegauge.service import canary, rollbacks
 from tidegauge.storage import ledger, sampling
 from tidegauge.storage.commits import commit_block
 from tidegauge.storage.ledger import Generation, Identity
@@ -142,3 +142,26 @@ def test_two_first_runs_make_one_key(pg: Store) -> None:
     assert meet(pg, lock_tables("meta"), first_run, first_run) == []
     assert len(set(keys)) == 1
     assert len(table(pg, "sampling_plans")) == 1
+
+
+@pytest.mark.parametrize("historical", [False, True])
+def test_two_that_see_a_canary_breach_open_one_incident(pg: Store, historical: bool) -> None:
+    section = CanarySection(name="c", canary=MatchSection(cohort="canary"), intent="refunds", owner="payments")
+    arms = [(hour, cohort) for hour in range(24) for cohort in ("canary", "stable") for _ in range(20)]
+    with pg.write() as tx:
+        ingest(tx, [request(n, hour, cohort=cohort) for n, (hour, cohort) in enumerate(arms)])
+        tx.script(
+            "UPDATE rollup_5m SET errors = requests"
+            " WHERE segment IN (SELECT segment FROM segments WHERE cohort = 'canary')"
+        )
+        if historical:
+            ingest(tx, [request(99_999, 80, OLD, intent="other")])
+    seen = []
+
+    def look(store: Store) -> None:
+        with store.write() as tx:
+            seen.extend(canary.watch(tx, [section], lambda intent: "dry_run", rollback_body, NOW))
+
+    assert meet(pg, lock_tables("canaries"), look, look) == []
+    assert len(seen) == 1
+    assert what(pg) == ["breach.historical" if historical else "breach"]

@@ -88,7 +88,7 @@ def watch(
         if arms is None or _name(section, arms) in over or stops.is_stopped(stopped, section.intent):
             continue
         trial = _look(tx, section, arms)
-        tx.run(
+        kept = tx.run(
             "keep_canary",
             canary=trial.canary,
             name=trial.name,
@@ -98,7 +98,7 @@ def watch(
             evidence=json.dumps(trial.evidence, sort_keys=True),
             breached_at=now if trial.breached else None,
         )
-        if trial.breached:
+        if trial.breached and kept:  # else another worker has seen it meanwhile
             tickets.open_ticket(
                 tx,
                 kind="canary_breach",
