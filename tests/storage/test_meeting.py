@@ -17,7 +17,7 @@ from tidegauge.alerts.event import rollback_body
 from tidegauge.config import CanarySection, MatchSection, RollbackSection
 from tidegauge.domain import DAY, HOUR, Block, Request
 from tidegauge.prices import Prices
-from tidegauge.service import canary, rollbacks
+from tidegauge.service import canary, gold_runs, rollbacks
 from tidegauge.storage import ledger, sampling
 from tidegauge.storage.commits import commit_block
 from tidegauge.storage.ledger import Generation, Identity
@@ -165,3 +165,16 @@ def test_two_that_see_a_canary_breach_open_one_incident(pg: Store, historical: b
     assert meet(pg, lock_tables("canaries"), look, look) == []
     assert len(seen) == 1
     assert what(pg) == ["breach.historical" if historical else "breach"]
+
+
+def test_a_judge_may_say_any_text_of_itself(pg: Store) -> None:
+    asked = request(1)
+    found = verdict(asked)
+    (score,) = found.scores
+    found = msgspec.structs.replace(found, scores=(msgspec.structs.replace(score, answered_by="m\0x@host"),))
+    with pg.write() as tx:
+        ingest(tx, [asked])
+        commit_verdicts(tx, [found], NOW)
+        gold_runs.keep_identities(tx, [found], NOW)
+    (kept,), (identity,) = table(pg, "verdicts"), table(pg, "judge_identities")
+    assert kept["answered_by"] == identity["identity"] == "m\ufffdx@host"

@@ -15,6 +15,7 @@ from tidegauge.domain import DAY, Micros, Request, Verdict, short_hash, test_blo
 from tidegauge.service import gold
 from tidegauge.storage.judging import CACHE
 from tidegauge.storage.store import Row, Transaction
+from tidegauge.storage.verdicts import storable
 
 MARK = "\0gold:"
 """Of the request ids of drawn cases. A log's ids have no NUL."""
@@ -99,7 +100,7 @@ def keep_answers(tx: Transaction, drawn: Iterable[Verdict], now: Micros) -> None
 def keep_identities(tx: Transaction, verdicts: Iterable[Verdict], now: Micros) -> None:
     """Counts under which names the asked endpoints answered."""
     counts = Counter(
-        (score.content_hash, score.answered_by, score.evaluator)
+        (score.content_hash, storable(score.answered_by), score.evaluator)
         for verdict in verdicts
         for score in verdict.scores
         if score.asks and score.answered_by not in ("", CACHE)

@@ -73,13 +73,13 @@ def _row(verdict: Verdict, place: int, score: Score, now: Micros) -> dict[str, o
         "score": score.score,
         "label": score.label,
         "confidence": score.confidence,
-        "reason": _storable(score.reason),
+        "reason": storable(score.reason),
         "asks": int(score.asks),
         "decided": int(place == verdict.decided_by),
         "judged_at": now,
-        "spans": _storable(_encode(score.spans).decode()),
-        "raw": _storable(score.raw),
-        "answered_by": score.answered_by,
+        "spans": storable(_encode(score.spans).decode()),
+        "raw": storable(score.raw),
+        "answered_by": storable(score.answered_by),
         "calls": usage.calls,
         "input_tokens": usage.input_tokens,
         "output_tokens": usage.output_tokens,
@@ -87,6 +87,6 @@ def _row(verdict: Verdict, place: int, score: Score, now: Micros) -> dict[str, o
     }
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """Without NUL, which PostgreSQL cannot hold."""
     return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
