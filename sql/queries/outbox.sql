@@ -9,6 +9,9 @@ WHERE delivery IN (
         SELECT 1 FROM outbox e JOIN incidents j ON j.incident = e.incident
         WHERE e.state = 'due' AND j.stage NOT IN ('proposed', 'approved') AND j.intent = i.intent
             AND (j.opened_at < i.opened_at OR (j.opened_at = i.opened_at AND e.delivery < o.delivery)))
+        AND NOT EXISTS (
+            SELECT 1 FROM stops s
+            WHERE s.intent IN (i.intent, '*') AND s.lifted_at IS NULL AND (s.until IS NULL OR s.until > :now))
     ORDER BY o.due_at, o.delivery LIMIT :most
 ) AND state = 'due' AND due_at <= :now
 RETURNING delivery, incident, body, attempts, due_since

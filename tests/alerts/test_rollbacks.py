@@ -10,7 +10,7 @@ from tests.service.world import NEW, OLD, label, table
 from tests.support.ingest import Now
 from tidegauge.alerts.act import act
 from tidegauge.config import Config, RollbackSection, WebhookSection
-from tidegauge.domain import Deployment
+from tidegauge.domain import HOUR, Deployment
 from tidegauge.service import incidents, stops, tickets
 from tidegauge.storage.store import Store
 from tidegauge.testing.receiver import WebhookReceiver
@@ -82,6 +82,29 @@ def test_a_stopped_intent_sends_nothing_until_the_stop_is_lifted(store: Store, r
     run(store, receiver, now)
     assert stages(store, incident) == SENT
     assert len(receiver.deliveries) == 1
+
+
+@pytest.mark.parametrize("stopped", ["refunds", "*"])
+def test_a_stop_holds_the_next_attempt_and_a_replay_too(
+    store: Store, monkeypatch: pytest.MonkeyPatch, stopped: str
+) -> None:
+    monkeypatch.setenv("TIDEGAUGE_ROLLBACK_WEBHOOK_SECRET", KEY)
+    incident, now = breach(store), clock(13)
+    with WebhookReceiver(KEY, replies=[500]) as receiver:
+        for attempts in (1, 2):
+            run(store, receiver, now)
+            assert len(receiver.deliveries) == attempts
+            with store.write() as tx:
+                if attempts == 2:
+                    incidents.replay(tx, incident, "ann", "again", now.now())
+                stops.stop(tx, stopped, "ann", "the log lacks a region", None, now.now())
+            now.time += HOUR // 4
+            run(store, receiver, now)
+            assert len(receiver.deliveries) == attempts
+            with store.write() as tx:
+                stops.lift(tx, stopped, "ann", now.now())
+        run(store, receiver, now)
+        assert len(receiver.deliveries) == 3
 
 
 def test_a_rollback_that_does_not_help_fails_and_somebody_is_told(store: Store, receiver: WebhookReceiver) -> None:

@@ -19,7 +19,7 @@ def count_due(tx: Transaction, now: Micros) -> int:
 
 
 def claim(tx: Transaction, owner: str, now: Micros, until: Micros, most: int) -> list[Delivery]:
-    """Takes due deliveries; a claim whose owner dies is due again at `until`."""
+    """Takes due deliveries of intents that are not stopped; a claim whose owner dies is due again at `until`."""
     rows = tx.rows("claim_deliveries", owner=owner, now=now, until=until, most=most)
     return [Delivery(**{**row, "body": bytes(row["body"])}) for row in sorted(rows, key=lambda r: str(r["delivery"]))]
 
