@@ -116,6 +116,19 @@ def test_a_ticket_closes_when_nothing_burns_any_more(store: Store):
     assert {t["state"] for t in table(store, "tickets")} == {"closed"}
 
 
+def test_a_ticket_stays_open_while_the_first_block_waits(store: Store):
+    fill(store, 0, 5, 0, 5000)
+    fill(store, 12, 200, 40, 0)
+    check(store, wanted(), NOW)
+    assert {t["state"] for t in table(store, "tickets")} == {"open"}
+    with store.write() as tx:
+        ingest(tx, [request(6000, 1)])  # comes late, and its judge does not answer
+    fill(store, 24, 5, 0, 7000)
+    check(store, wanted(), NOW)
+    assert {level.log_e for level in budget(store).burning} == {None}
+    assert {t["state"] for t in table(store, "tickets")} == {"open"}
+
+
 def test_rates_within_the_objective_open_nothing(store: Store):
     fill(store, 0, 300, 7, 0)
     check(store, wanted(), NOW)

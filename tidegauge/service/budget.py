@@ -216,8 +216,8 @@ def _level(
     level: Level, stored: StoredObjective, items: Sequence[Items], *, first: int, last: int, origin: int
 ) -> Burning:
     rule = rule_at(rule_of(stored), level.burn)
-    if rule is None or last < first:
-        return Burning(burn=level.burn, hours=level.hours, severity=level.severity)
+    if rule is None or last < first:  # where nothing can be read yet, nothing has calmed either
+        return Burning(burn=level.burn, hours=level.hours, severity=level.severity, calm=rule is None)
     log_e = windowed_evidence(rule, block_sums(rule, items), first, last, origin)
     positives = sum(row.number for row in items if row.y)
     return Burning(
