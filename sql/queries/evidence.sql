@@ -22,10 +22,10 @@ SELECT max(last_at) FROM cells WHERE (intent = :intent OR :intent = '*') AND dep
 SELECT min(first_at) FROM cells WHERE (intent = :intent OR :intent = '*') AND deployment = :deployment
 
 -- name: keys_of
-SELECT k.test_key, k.deployment, k.episode, k.objective, k.first_at, k.last_at, i.measured_from AS rolled_back_at
+SELECT k.test_key, k.deployment, k.episode, k.objective, k.first_at, k.last_at, i.measured_from AS over_at
 FROM test_keys k
 LEFT JOIN incident_keys j ON j.test_key = k.test_key
-LEFT JOIN incidents i ON i.incident = j.incident AND i.stage = 'verified'
+LEFT JOIN incidents i ON i.incident = j.incident AND (i.stage IN ('verified', 'cancelled') OR i.state = 'cancelled')
 WHERE k.indicator = :indicator AND k.intent = :intent AND k.deployment IN :deployments
 ORDER BY k.deployment, k.episode
 

@@ -55,6 +55,12 @@ UPDATE incidents SET stage = :stage, stage_at = :now WHERE incident = :incident
 -- name: measure_from
 UPDATE incidents SET measured_from = :event_time, share_before = :share WHERE incident = :incident
 
+-- name: end_tests
+UPDATE incidents SET measured_from = coalesce((
+    SELECT max(c.last_at) FROM cells c
+    WHERE (c.intent = incidents.intent OR incidents.intent = '*') AND c.deployment = incidents.deployment), 0)
+WHERE incident = :incident
+
 -- name: set_last_good
 UPDATE incidents SET last_good = :last_good WHERE incident = :incident
 

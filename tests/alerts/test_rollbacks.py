@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.alerts.world import KEY, at, before, breach, clock, config, history, stages, traffic
-from tests.service.world import NEW, OLD, label, table
+from tests.service.world import NEW, OLD, decide_all, judge, label, request, table
 from tests.support.ingest import Now
 from tidegauge.alerts.act import act
 from tidegauge.config import Config, RollbackSection, WebhookSection
@@ -66,6 +66,27 @@ def test_a_deployment_that_returns_after_a_verified_rollback_is_tested_anew(
     assert second not in (None, first)
     episodes = [row["episode"] for row in table(store, "test_keys") if row["deployment"] == NEW.id]
     assert sorted(episodes) == [0, 1]
+
+
+def test_a_cancelled_breach_does_not_repeat_and_the_traffic_after_it_is_tested_anew(
+    store: Store, receiver: WebhookReceiver
+) -> None:
+    first = breach(store, mode="approve")
+    with store.write() as tx:
+        incidents.cancel(tx, str(first), "ann", "the reviewers had misread the rule", at(13))
+    late = [request(9000 + n, 11 + n / 100) for n in range(30)]  # of the time that was called no breach
+    judge(store, late)
+    label(store, late, True)
+    good = [request(8000 + n, 14 + n / 100) for n in range(30)]
+    judge(store, good)
+    label(store, good, False)
+    assert all(decision.incident is None for decision in decide_all(store))
+    second = breach(store, hours=15)
+    assert second not in (None, first)
+    assert sorted(row["episode"] for row in table(store, "test_keys")) == [0, 1]
+    with store.read() as tx:
+        (found,) = (json.loads(row["evidence"]) for row in tx.rows("incidents") if row["incident"] == second)
+    assert (found["judged"], found["positives"]) == (60, 30)
 
 
 def test_a_stopped_intent_sends_nothing_until_the_stop_is_lifted(store: Store, receiver: WebhookReceiver) -> None:

@@ -1,4 +1,4 @@
-"""Which test an item belongs to: a deployment of an intent, anew after a day without traffic or a verified rollback."""
+"""Which test an item belongs to: a deployment of an intent, anew after a day without traffic, or after an incident."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -76,8 +76,8 @@ def _assign(tx: Transaction, intent: str, deployment: str, rows: Sequence[Row], 
 
 
 def _open_to(keys: Sequence[Row], time: Micros) -> list[Row]:
-    """Keys whose rollback was not verified before that time: what returns after it is tested anew."""
-    return [key for key in keys if key["rolled_back_at"] is None or time <= key["rolled_back_at"]]
+    """Keys whose incident was not verified or cancelled before that time: what comes after it is tested anew."""
+    return [key for key in keys if key["over_at"] is None or time <= key["over_at"]]
 
 
 def _nearest(keys: Sequence[Row], time: Micros) -> str:
@@ -103,7 +103,7 @@ def _make(tx: Transaction, rows: Sequence[Row], policy: Policy, episode: int) ->
         "last_at": max(row["timestamp"] for row in rows),
     }
     tx.run("insert_key", **key)
-    return key | {"rolled_back_at": None}
+    return key | {"over_at": None}
 
 
 def _stretched(key: TestKey, rows: Sequence[Row]) -> Row:

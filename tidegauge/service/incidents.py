@@ -207,7 +207,10 @@ def approve(tx: Transaction, incident: str, who: str, why: str, now: Micros) -> 
 
 
 def cancel(tx: Transaction, incident: str, who: str, why: str, now: Micros) -> None:
-    """It is no breach: stops what was not delivered. Raises UsageError where nothing is left to stop."""
+    """It is no breach: stops what was not delivered; traffic that comes now is tested anew.
+
+    Raises UsageError where nothing is left to stop.
+    """
     stage = stage_of(tx, incident)
     if stage is Stage.ACKNOWLEDGED:
         raise UsageError(
@@ -220,6 +223,7 @@ def cancel(tx: Transaction, incident: str, who: str, why: str, now: Micros) -> N
         stoppable = {DeliveryState.DRY_RUN, DeliveryState.HELD, DeliveryState.DUE, DeliveryState.FAILED}
         _deliver(tx, incident, stoppable, DeliveryState.CANCELLED, now)
     tx.run("set_incident_state", incident=incident, state=IncidentState.CANCELLED.value)
+    tx.run("end_tests", incident=incident)
     if stage is None:
         note(tx, incident, who=who, what="cancelled", why=why, now=now)
     else:

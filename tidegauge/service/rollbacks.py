@@ -117,6 +117,7 @@ def _send(tx: Transaction, row: Row, terms: RollbackSection, body: Body, now: Mi
     incident = row["incident"]
     if _has_left(tx, row, terms):
         move(tx, incident, Stage.CANCELLED, who=TIDEGAUGE, why="its traffic has left by itself", now=now)
+        tx.run("end_tests", incident=incident)
         incidents.stop_deliveries(tx, incident, now)
         tx.run("set_incident_state", incident=incident, state=IncidentState.RESOLVED.value)
         return
