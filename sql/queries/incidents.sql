@@ -95,6 +95,9 @@ UPDATE outbox SET due_at = :now, due_since = :now, attempts = 0, owner = NULL,
 WHERE incident = :incident AND state IN :states
 RETURNING delivery
 
+-- name: begin_delivery
+UPDATE outbox SET due_since = :now WHERE incident = :incident AND state = 'due'
+
 -- name: set_body
 UPDATE outbox SET body = :body WHERE incident = :incident AND attempts = 0
 

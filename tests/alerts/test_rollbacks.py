@@ -203,6 +203,20 @@ def test_only_so_many_a_day(store: Store, receiver: WebhookReceiver) -> None:
     assert stages(store, second)[-1] == "acknowledged"
 
 
+def test_the_wait_for_its_turn_makes_no_dead_letter(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEGAUGE_ROLLBACK_WEBHOOK_SECRET", KEY)
+    first, second, now = breach(store), breach(store, intent="shipping"), clock(13)
+    with WebhookReceiver(KEY, replies=[204, 500, 500]) as receiver:
+        for hours, delivered in ((13, 1), (14, 1), (37.01, 2), (37.5, 3), (38.7, 4)):
+            now.time = at(hours)
+            run(store, receiver, now, most_per_day=1, approval_hours=48)
+            assert len(receiver.deliveries) == delivered
+            if hours == 13:
+                with store.write() as tx:
+                    incidents.resolve(tx, str(first), "ann", "seen", at(hours))
+    assert stages(store, str(second)) == SENT
+
+
 def test_an_approval_that_does_not_come_expires_and_may_still_be_given(store: Store, receiver: WebhookReceiver) -> None:
     incident = breach(store, mode="approve")
     now = clock(14)

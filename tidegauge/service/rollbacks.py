@@ -131,6 +131,7 @@ def _send(tx: Transaction, row: Row, terms: RollbackSection, body: Body, now: Mi
         note(tx, incident, who=TIDEGAUGE, what="last_good", why=f"now {good or 'none'}", now=now)
     share = _measure(tx, row, now)
     move(tx, incident, Stage.SENT, who=TIDEGAUGE, why=f"it has {100 * share:.0f} % of the intent's requests", now=now)
+    tx.run("begin_delivery", incident=incident, now=now)  # the wait for its turn makes no dead letter
 
 
 def _has_left(tx: Transaction, row: Row, terms: RollbackSection) -> bool:
