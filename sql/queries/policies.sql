@@ -57,5 +57,5 @@ WHERE s.indicator = :indicator ORDER BY s.intent
 -- name: running_evidence
 SELECT k.intent, k.deployment, k.log_e, k.last_at FROM test_keys k
 WHERE k.indicator = :indicator AND k.intent IN :intents AND NOT EXISTS
-    (SELECT 1 FROM incidents i WHERE i.test_key = k.test_key AND i.state <> 'cancelled')
+    (SELECT 1 FROM incident_keys j WHERE j.test_key = k.test_key)
 ORDER BY k.intent, k.log_e DESC, k.deployment

@@ -85,6 +85,16 @@ def test_growing_evidence_brings_the_surge_and_a_breach_ends_it(store: Store):
     assert (ended.surge.s, ended.surge.log_m) == (1.0, None)
 
 
+def test_a_breach_that_joined_an_open_incident_needs_no_surge_either(store: Store):
+    for hours, start in ((0, 0), (48, 1000)):  # a day without traffic begins a new test
+        requests = month(40, start=start, first=hours, every=0.01)
+        judge(store, requests)
+        label(store, requests, True)
+        assert [decision.breach for decision in decide_all(store)] == [True]
+        assert snapshot(store, NOW + (1 + hours) * HOUR).surge.log_m is None
+    assert (len(table(store, "incidents")), len(table(store, "incident_keys"))) == (1, 2)
+
+
 def test_a_snapshot_holds_for_an_hour_and_f_for_six(store: Store):
     requests = traffic(store, 0, 2)
     first = snapshot(store, NOW + HOUR)

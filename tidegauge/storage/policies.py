@@ -101,7 +101,7 @@ def snapshots(tx: Transaction, indicator: str, intents: Sequence[str]) -> dict[s
 
 
 def running_evidence(tx: Transaction, indicator: str, intents: Sequence[str]) -> dict[str, list[Row]]:
-    """deployment, log_e and last_at of the tests without an incident by intent, the highest log_e first."""
+    """deployment, log_e and last_at of the tests that no incident has, by intent, the highest log_e first."""
     found: dict[str, list[Row]] = {}
     for row in tx.rows_in("running_evidence", "intents", sorted(intents), indicator=indicator):
         found.setdefault(row["intent"], []).append(row)
