@@ -7,7 +7,8 @@ from typing import Any
 from tidegauge.slo.agreement import calibration_bins
 from tidegauge.slo.drift import share_interval
 
-_BLUE, _GREEN, _GREY = "#1f5fa8", "#2e7d4f", "#8a8a8a"
+_BLUE, _ORANGE, _GREY, _DARK = "#1f5fa8", "#c2570c", "#8a8a8a", "#555555"
+_CLASSES = (("sensitivity", "hallucinated"), ("specificity", "faithful"))
 
 
 def reliability(
@@ -43,27 +44,49 @@ def roc(path: Path, curves: Mapping[str, tuple[Sequence[float], Sequence[bool]]]
     _save(figure, path)
 
 
-def shares_over_time(path: Path, judges: Mapping[str, Mapping[str, Sequence[int]]], *, window: int = 50) -> None:
+def shares_over_time(
+    path: Path, judges: Mapping[str, tuple[Sequence[int], Sequence[int]]], *, window: int = 50
+) -> None:
     """Sensitivity and specificity over the gold answers of each judge, from errors (1) in their order.
 
-    The line is the share of right ones among the last `window`, the band the interval of all so far, which may be
-    looked at any time.
+    A row of two panels for each judge. The line is the share of right ones among the last `window`, the band the
+    interval of all so far, which may be looked at any time.
     """
-    figure, axes = _square("gold cases", "answers to cases of the class", "share right")
-    axes.set(aspect="auto")
-    axes.autoscale(axis="x")
-    for name, measures in judges.items():
-        for (measure, errors), color in zip(measures.items(), (_BLUE, _GREEN), strict=True):
-            places = range(1, len(errors) + 1)
-            right = [1 - error for error in errors]
-            lately = [sum(right[max(0, n - window) : n]) / min(n, window) for n in places]
-            bands = [share_interval(sum(right[:n]), n) for n in places]
-            low, high = [band.lo for band in bands], [band.hi for band in bands]
-            axes.fill_between(places, low, high, color=color, alpha=0.12, linewidth=0)
-            axes.plot(places, lately, color=color, linewidth=1.4, label=f"{name} {measure}")
-    if judges:
-        axes.legend(loc="lower right", frameon=False, fontsize=7)
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8.4, 0.7 + 1.7 * len(judges)), dpi=144, layout="constrained")
+    panels = figure.subplots(len(judges), 2, squeeze=False, sharey=True)
+    for row, (name, classes) in zip(panels, judges.items(), strict=True):
+        for axes, errors, colour in zip(row, classes, (_BLUE, _ORANGE), strict=True):
+            _share_over_time(axes, errors, colour, window)
+        row[0].set_ylabel("share right", fontsize=8)
+        row[0].set_title(name, fontsize=9, loc="left", fontweight="bold")
+        for axes, (measure, _) in zip(row, _CLASSES, strict=True):
+            axes.set_title(measure, fontsize=9, loc="right", color=_DARK)
+    for axes, (_, kind) in zip(panels[-1], _CLASSES, strict=True):
+        axes.set_xlabel(f"{kind} gold cases answered", fontsize=8)
+    figure.supxlabel(f"line: of the last {window}; band: 95 % interval of all so far", fontsize=8, color=_DARK)
     _save(figure, path)
+
+
+def _share_over_time(axes: Any, errors: Sequence[int], colour: str, window: int) -> None:
+    _quiet(axes)
+    axes.set(ylim=(-0.02, 1.02))
+    axes.tick_params(labelsize=7)
+    if not errors:
+        axes.set_xticks([])
+        axes.text(0.5, 0.5, "no answer yet", ha="center", va="center", transform=axes.transAxes, color=_DARK, size=8)
+        return
+    places = range(1, len(errors) + 1)
+    right = [1 - error for error in errors]
+    lately = [sum(right[max(0, n - window) : n]) / min(n, window) for n in places]
+    bands = [share_interval(sum(right[:n]), n) for n in places]
+    axes.fill_between(places, [b.lo for b in bands], [b.hi for b in bands], color=colour, alpha=0.18, linewidth=0)
+    axes.plot(places, lately, color=colour, linewidth=1.4)
+    if len(errors) == 1:  # a line of one point would not be seen
+        axes.errorbar(1, lately[0], [[lately[0] - bands[0].lo], [bands[0].hi - lately[0]]], fmt="o", color=colour)
+    axes.set_xlim(1 if len(errors) > 1 else 0.5, max(len(errors), 2))
+    axes.xaxis.get_major_locator().set_params(integer=True)
 
 
 def _roc_points(scores: Sequence[float], truth: Sequence[bool]) -> tuple[list[float], list[float]]:
@@ -88,12 +111,16 @@ def _square(title: str, x: str, y: str) -> tuple[Any, Any]:
     axes = figure.add_subplot()
     axes.set(title=title, xlabel=x, ylabel=y, xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
     axes.title.set_fontsize(9)
+    _quiet(axes)
+    return figure, axes
+
+
+def _quiet(axes: Any) -> None:
     axes.grid(color="#e6e6e6", linewidth=0.6)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    return figure, axes
 
 
 def _save(figure: Any, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, metadata={"Software": None})
+    figure.savefig(path, metadata={"Software": None} if path.suffix.lower() == ".png" else None)

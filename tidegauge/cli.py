@@ -251,7 +251,7 @@ def _judge(commands: "argparse._SubParsersAction[Any]", shared: Parser) -> None:
     )
     report.add_argument("--plots", type=Path, metavar="DIR", help="reliability diagrams as PNG")
     health = _json(inner.add("health", "answers to gold cases over time, and which judges are not believed", "health"))
-    health.add_argument("--plot", type=Path, metavar="FILE", help="sensitivity and specificity as PNG")
+    health.add_argument("--plot", type=Path, metavar="FILE", help="sensitivity and specificity, as PNG, SVG or PDF")
     trust = inner.add("trust", "believe a judge again, and begin its gold answers anew", "health", "trust")
     trust.add_argument("judge", metavar="NAME")
     who(trust)

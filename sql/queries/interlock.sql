@@ -25,6 +25,9 @@ SELECT a.evaluator, a.evaluator_hash, r.truth, a.said, r.asked_at
 FROM gold_answers a JOIN gold_runs r ON r.run = a.run
 WHERE r.stream = :stream ORDER BY a.evaluator_hash, r.ordinal
 
+-- name: evaluator_versions
+SELECT content_hash, name, version FROM artifacts WHERE kind = 'evaluator'
+
 -- name: add_judge_identity
 INSERT INTO judge_identities (evaluator_hash, block, identity, evaluator, answers)
 VALUES (:evaluator_hash, :block, :identity, :evaluator, :answers)

@@ -1,5 +1,7 @@
 """`tidegauge health`, `tidegauge judge health|trust`."""
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from tidegauge import show
@@ -25,10 +27,13 @@ def alive(context: Context) -> int:
 
 def run(context: Context) -> int:
     """Which judges are believed, and how they answer cases whose label is known."""
-    from tidegauge.service.interlock import answers, health_rows
+    from tidegauge.commands import power_plot
+    from tidegauge.service.interlock import answers, health_rows, versions
 
+    if context.args.plot:
+        power_plot.check(context.args.plot)
     with context.store() as store, store.read() as tx:
-        rows, said = health_rows(tx), answers(tx)
+        rows, said, names = health_rows(tx), answers(tx), versions(tx)
     if context.args.json:
         print_json(rows)
     elif rows:
@@ -38,15 +43,23 @@ def run(context: Context) -> int:
     else:
         print("No judge was asked yet, and none answered a gold case. Next: tidegauge gold add, then tidegauge run")
     if context.args.plot:
-        from evaluators.plots import shares_over_time
-
-        lines = {
-            f"{evaluator} {name}": {"sensitivity": found.missed, "specificity": found.accused}
-            for (evaluator, name), found in said.items()
+        answered = {
+            names.get(hash_, f"{evaluator} {hash_[:8]}"): (found.missed, found.accused)
+            for (evaluator, hash_), found in sorted(said.items())
+            if found.missed or found.accused
         }
-        shares_over_time(context.args.plot, lines)
-        note(f"wrote {context.args.plot}")
+        _plot(context.args.plot, answered)
     return 0
+
+
+def _plot(path: Path, answered: Mapping[str, tuple[Sequence[int], Sequence[int]]]) -> None:
+    from evaluators.plots import shares_over_time
+
+    if not answered:
+        note(f"--plot {path}: not written, no judge has answered a gold case yet")
+        return
+    shares_over_time(path, answered)
+    note(f"wrote {path}")
 
 
 def trust(context: Context) -> int:

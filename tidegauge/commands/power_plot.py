@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 _SHOWN = 4
 _BUDGETS = (0.5, 1, 2, 4, 8)
-_COLOURS = ("#4477aa", "#ccbb44", "#cc3311")
+_TICKS = tuple(digit * 10.0**power for power in range(-2, 3) for digit in (1, 2, 5))
+_COLOURS = ("#4477aa", "#aa7700", "#cc3311")
 
 
 def check(path: Path) -> None:
@@ -48,9 +49,12 @@ def _seen(axes: Any, known: "Known", delays: "Sequence[Delay]") -> None:
         x, y = [0.0, *(day for day, _ in days), HORIZON], [0.0, *(part for _, part in days), one.seen]
         axes.step(x, y, where="post", color=colour, label=f"{known.situation.before:.1%} to {one.rate:.1%}")
     axes.set(xlabel="days after a bad release", ylabel="rolled back", ylim=(0, 1.02), xlim=(0, HORIZON))
-    axes.set_title(f"{known.intent}: {known.situation.labels:g} labels a day", fontsize="medium")
+    axes.set_title(
+        f"{'all intents' if known.intent == '*' else known.intent}: {known.situation.labels:g} labels a day",
+        fontsize="medium",
+    )
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-    axes.legend(loc="center right", frameon=False)
+    _legend(axes)
 
 
 def _bought(axes: Any, known: "Known") -> None:
@@ -67,6 +71,22 @@ def _bought(axes: Any, known: "Known") -> None:
     axes.set(xlabel="labels a day", ylabel="days until rollback (median)", xscale="log", yscale="log")
     axes.set_xticks(budgets, [f"{labels:.0f}" for labels in budgets])
     axes.minorticks_off()
+    _tick(axes)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.set_title(f"{situation.judged:.0f} judged a day", fontsize="medium")
-    axes.legend(frameon=False)
+    _legend(axes)
+
+
+def _tick(axes: Any) -> None:
+    """Whole ticks around the curves, at least two: a logarithmic axis by itself may have one."""
+    low, high = axes.get_ylim()
+    first = max((tick for tick in _TICKS if tick <= low), default=_TICKS[0])
+    last = min((tick for tick in _TICKS if tick >= high), default=_TICKS[-1])
+    axes.set_ylim(first, last)
+    axes.set_yticks([tick for tick in _TICKS if first <= tick <= last])
+
+
+def _legend(axes: Any) -> None:
+    """Below the panel, where it covers nothing."""
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3, frameon=False, fontsize="small")

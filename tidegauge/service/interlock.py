@@ -129,6 +129,11 @@ def answers(tx: Transaction) -> dict[tuple[str, str], GoldAnswers]:
     return found
 
 
+def versions(tx: Transaction) -> dict[str, str]:
+    """Evaluators by their hash, as people know them: the name and the version."""
+    return {row["content_hash"]: f"{row['name']} {row['version']}" for row in tx.rows("evaluator_versions")}
+
+
 def health_rows(tx: Transaction) -> list[dict[str, Any]]:
     """As `tidegauge judge health --json` prints them: a row per evaluator that was asked, or answered gold cases.
 
