@@ -78,7 +78,7 @@ class Own:
         score, reason = value if isinstance(value, tuple) and len(value) == 2 else (value, "")
         if score is None:
             return silent(self, _said(reason) or "nothing to say")
-        if not isinstance(score, Real) or not 0 <= score <= 1:  # type: ignore[operator]
+        if not isinstance(score, Real) or not 0 <= score <= 1:  # type: ignore[operator]  # a Real has an order
             return silent(self, "returned neither a number from 0 to 1 nor None")
         score = float(score)
         return Score(

@@ -25,6 +25,7 @@ PATIENCE = HOUR
 
 _STEP = 1 << 20
 _REMEMBERED = 200
+"""Of the generations that are gone, the newest that a new file is compared with."""
 
 _log = logging.getLogger("tidegauge")
 

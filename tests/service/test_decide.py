@@ -7,7 +7,7 @@ import pytest
 
 from tests.service.sums import check_sums, month, rows
 from tests.service.world import NEW, OLD, commit, decide_all, ingest, judge, label, table
-from tidegauge.domain import Deployment
+from tidegauge.domain import Deployment, Incident
 from tidegauge.service import incidents, tickets, words
 from tidegauge.service.decide import Escalation, behind
 from tidegauge.slo import log_evidence
@@ -62,6 +62,14 @@ def test_a_breach_opens_one_incident_with_its_delivery(store: Store):
     check_sums(store)
 
 
+def breach_on_the_next_day(store: Store) -> Incident:
+    bad = month(60, first=28, every=0.1)
+    judge(store, bad)
+    label(store, bad[:20], True)
+    (incident,) = [d.incident for d in decide_all(store) if d.incident]
+    return incident
+
+
 @pytest.mark.parametrize(
     ("canaries", "trial", "good"),
     [
@@ -73,11 +81,7 @@ def test_a_breach_opens_one_incident_with_its_delivery(store: Store):
 def test_nobody_is_sent_back_to_what_is_only_being_tried(store: Store, canaries: int, trial: dict, good: Deployment):
     judge(store, month(20, OLD, start=500, first=0, every=0.1))
     judge(store, month(canaries, TRIED, start=700, first=1, every=0.1, **trial))
-    bad = month(60, first=28, every=0.1)
-    judge(store, bad)
-    label(store, bad[:20], True)
-    (incident,) = [d.incident for d in decide_all(store) if d.incident]
-    assert incident.last_good == good
+    assert breach_on_the_next_day(store).last_good == good
 
 
 def test_nobody_is_sent_back_to_a_configured_canary(store: Store):
@@ -86,11 +90,7 @@ def test_nobody_is_sent_back_to_a_configured_canary(store: Store):
     with store.write() as tx:
         row = {"canary": "c", "name": "c", "deployment": TRIED.id, "started_at": 0, "state": "running"}
         tx.run("keep_canary", **row, evidence="{}", breached_at=None)
-    bad = month(60, first=28, every=0.1)
-    judge(store, bad)
-    label(store, bad[:20], True)
-    (incident,) = [d.incident for d in decide_all(store) if d.incident]
-    assert incident.last_good == OLD
+    assert breach_on_the_next_day(store).last_good == OLD
 
 
 def test_a_breach_of_a_deployment_without_traffic_asks_for_nothing(store: Store):

@@ -190,41 +190,29 @@ def test_bad_lines_of_two_streams_of_one_archive_have_places_of_their_own(log: L
         assert tx._connection.exec_driver_sql("SELECT count(DISTINCT start) FROM quarantine").scalar() == 800
 
 
-def test_an_archive_that_grows_while_somebody_reads_it_loses_nothing(log: Log) -> None:
+@pytest.mark.parametrize(("alive", "outcome"), [(True, commits.Commit.WON), (False, commits.Commit.LOST)])
+def test_an_archive_that_grows_while_somebody_reads_it_loses_nothing(
+    log: Log, alive: bool, outcome: commits.Commit
+) -> None:
+    """Who lives keeps the block as it is; else the block takes the new member, too, and what was read is void."""
     path = log.folder / "a.jsonl.gz"
     path.write_bytes(gzip.compress(lines(0, 10)))
     begin(log.store)
     source, clock = FileSource(f"{log.folder}/*.jsonl*"), log.clock
     source.plan(log.store, clock, Planning(2_000))
-    with log.store.write() as tx:
-        ledger.beat(tx, ledger.Owner("reader", "elsewhere", 1, 0.0), clock.now())
+    if alive:
+        with log.store.write() as tx:
+            ledger.beat(tx, ledger.Owner("reader", "elsewhere", 1, 0.0), clock.now())
     (work,) = claimed(log.store, clock, "reader")
     with path.open("ab") as file:
         file.write(gzip.compress(lines(10, 20)))
     source.plan(log.store, clock, Planning(2_000))
     with log.store.read() as tx:
         (block,) = ledger.open_blocks(tx, work.block.generation)
-    assert block["stop"] == work.block.stop
+    assert (block["stop"] == work.block.stop) == alive
     result = Scanner(Prices(())).scan(source.read(work), clock.now(), Sampler(plans_of(log.store), KEY))
     with log.store.write() as tx:
-        assert commits.commit_block(tx, work.block, result, None, clock.now())[0] is commits.Commit.WON
-    log.look(final=True)
-    assert log.counts == (20, 0)
-
-
-def test_what_was_planned_otherwise_meanwhile_is_not_committed(log: Log) -> None:
-    path = log.folder / "a.jsonl.gz"
-    path.write_bytes(gzip.compress(lines(0, 10)))
-    begin(log.store)
-    source, clock = FileSource(f"{log.folder}/*.jsonl*"), log.clock
-    source.plan(log.store, clock, Planning(2_000))
-    (work,) = claimed(log.store, clock, "dead")
-    result = Scanner(Prices(())).scan(source.read(work), clock.now(), Sampler(plans_of(log.store), KEY))
-    with path.open("ab") as file:
-        file.write(gzip.compress(lines(10, 20)))
-    source.plan(log.store, clock, Planning(2_000))  # its owner does not live: the block takes the new member, too
-    with log.store.write() as tx:
-        assert commits.commit_block(tx, work.block, result, None, clock.now())[0] is commits.Commit.LOST
+        assert commits.commit_block(tx, work.block, result, None, clock.now())[0] is outcome
     log.look(final=True)
     assert log.counts == (20, 0)
 

@@ -116,10 +116,10 @@ class Transaction:
         """Runs a statement; the number of rows it touched."""
         return self._execute(query, parameters).rowcount
 
-    def _execute(self, query: str, parameters: Mapping[str, Any]) -> sa.CursorResult[Any]:
+    def _execute(self, query: str, parameters: Mapping[str, Any], **options: Any) -> sa.CursorResult[Any]:
         dialect = self.dialect
         given = {name: _sent(value, dialect) for name, value in parameters.items()}
-        return self._connection.execute(queries(dialect)[query], given)
+        return self._connection.execute(queries(dialect)[query], given, execution_options=options)
 
     def many(self, query: str, rows: Sequence[Row]) -> None:
         """Runs a statement once per row, in one batch. Rows go to the driver as they are: this is the hot path."""
@@ -145,9 +145,7 @@ class Transaction:
 
     def stream(self, query: str, **parameters: Any) -> Iterator[Row]:
         """Rows one after the other, for results that need not fit in memory."""
-        statement, options = queries(self.dialect)[query], {"yield_per": 1000}
-        given = {name: _sent(value, self.dialect) for name, value in parameters.items()}
-        for row in self._connection.execute(statement, given, execution_options=options).mappings():
+        for row in self._execute(query, parameters, yield_per=1000).mappings():
             yield dict(row)
 
     def script(self, text: str) -> None:
