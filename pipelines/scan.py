@@ -23,6 +23,7 @@ from pipelines.sampling import Sampler, threshold
 from tidegauge.domain import DAY, SECOND, Deployment, Micros, Sample
 from tidegauge.prices import Prices
 from tidegauge.storage.commits import BlockResult, Quarantined
+from tidegauge.storage.store import storable
 
 FUTURE = 300 * SECOND
 """How far after its planning a block may hold events."""
@@ -199,7 +200,7 @@ class _BlockScan:
 
     def _quarantine(self, piece: Lines, start: int, error: InvalidRecord) -> None:
         line = _line_at(piece.data, start)
-        detail = error.detail.replace("\0", "\N{REPLACEMENT CHARACTER}")
+        detail = storable(error.detail)
         self._quarantined.append(
             Quarantined(piece.start + start, len(line), error.reason.value, detail, _sha256(line), line[:HEAD_BYTES])
         )

@@ -10,7 +10,7 @@ from evaluators.cascade import content_of
 from tidegauge.domain import HALLUCINATION, Context, Deployment, Micros, Request
 from tidegauge.errors import UsageError
 from tidegauge.service.review import BadLine
-from tidegauge.storage.store import Row, Transaction
+from tidegauge.storage.store import Row, Transaction, storable
 
 CONFIRMATIONS = 2
 """Reviewers who must agree, with nobody against it."""
@@ -104,7 +104,7 @@ def add(tx: Transaction, lines: Iterable[bytes | str], now: Micros) -> GoldRepor
         cases.add(gold)
         known[gold, line.reviewer] = line.hallucinated
         tx.run("insert_gold_case", **found)
-        note = line.note.replace("\0", "\N{REPLACEMENT CHARACTER}")
+        note = storable(line.note)
         tx.run(
             "keep_gold_label",
             gold=gold,

@@ -14,8 +14,7 @@ import msgspec
 from tidegauge.domain import DAY, Micros, Request, Verdict, short_hash, test_block
 from tidegauge.service import gold
 from tidegauge.storage.judging import CACHE
-from tidegauge.storage.store import Row, Transaction
-from tidegauge.storage.verdicts import storable
+from tidegauge.storage.store import Row, Transaction, storable
 
 MARK = "\0gold:"
 """Of the request ids of drawn cases. A log's ids have no NUL."""

@@ -11,7 +11,7 @@ from evaluators.gate import judged
 from evaluators.quality import auroc
 from tidegauge.domain import HALLUCINATION, Clock, EvaluationState, Micros, Request, Verdict
 from tidegauge.slo.agreement import Judged, agreement
-from tidegauge.storage.store import Row, Store, Transaction
+from tidegauge.storage.store import Row, Store, Transaction, storable
 
 PORTION = 500
 SHOWN = 20
@@ -113,6 +113,6 @@ def _row(run: str, verdict: Verdict, now: Micros) -> Row:
         "score": score.score,
         "label": score.label,
         "confidence": score.confidence,
-        "reason": score.reason.replace("\0", "\N{REPLACEMENT CHARACTER}"),
+        "reason": storable(score.reason),
         "judged_at": now,
     }

@@ -8,7 +8,7 @@ import msgspec
 from tidegauge.domain import Label, Request, iso
 from tidegauge.service import surges
 from tidegauge.storage import reviews
-from tidegauge.storage.store import Transaction
+from tidegauge.storage.store import Transaction, storable
 
 _decode_request = msgspec.json.Decoder(Request).decode
 _decode_label = msgspec.json.Decoder(Label).decode
@@ -69,7 +69,7 @@ def parse_labels(lines: Iterable[bytes | str]) -> LabelFile:
         if wrong:
             found.bad.append(BadLine(number, f"{wrong} is empty or has a NUL character"))
             continue
-        note = label.note and label.note.replace("\0", "\N{REPLACEMENT CHARACTER}")
+        note = label.note and storable(label.note)
         found.labels.append(msgspec.structs.replace(label, note=note))
     return found
 

@@ -85,6 +85,11 @@ def _sent(value: Any, dialect: str) -> Any:
     return list(value) if dialect == "postgresql" else msgspec.json.encode(value).decode()
 
 
+def storable(text: str) -> str:
+    """Without NUL, which PostgreSQL cannot hold."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
 class Transaction:
     """An open transaction; everything is written at its end or not at all."""
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import msgspec
 
 from tidegauge.domain import HALLUCINATION, TESTED_TIERS, EvaluationState, Micros, Score, Usage, Verdict, test_block
-from tidegauge.storage.store import Transaction
+from tidegauge.storage.store import Transaction, storable
 
 _encode = msgspec.json.encode
 
@@ -85,8 +85,3 @@ def _row(verdict: Verdict, place: int, score: Score, now: Micros) -> dict[str, o
         "output_tokens": usage.output_tokens,
         "cost_nano_usd": usage.cost_nano_usd,
     }
-
-
-def storable(text: str) -> str:
-    """Without NUL, which PostgreSQL cannot hold."""
-    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
