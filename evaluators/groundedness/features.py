@@ -9,7 +9,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence, Set
 from itertools import compress, count, pairwise, repeat
-from operator import and_
+from operator import and_, not_
 from typing import NamedTuple
 
 from evaluators.groundedness.lexicon import ADVERSE, FILLERS, LIMITS, NEGATIONS, SELF
@@ -94,7 +94,7 @@ class _Sentence(NamedTuple):
 def find(response: str, contexts: tuple[str, ...], question: str = "") -> Found:
     """The features of an answer, and the words that speak against it, in their order."""
     source = source_of(contexts)
-    asked = frozenset(source_of((question,)).blocks) if question else frozenset()
+    asked = source_of((question,)).stems if question else frozenset()
     text = response[:MOST_RESPONSE]
     sentences = list(_sentences(text, source))
     faults = _Faults(source, asked, text)
@@ -199,7 +199,6 @@ def _clauses(s: _Sentence, bigrams: Set[tuple[str, str]]) -> Iterable[float]:
 def _novelty(sentences: Sequence[_Sentence], source: Source, asked: frozenset[str]) -> dict[str, float]:
     """Of the words that carry content."""
     content = novel = claims = novel_claims = presumed = paraphrased = unexplained = 0
-    keys = source.blocks.keys()
     for s in sentences:
         content += len(s.content)
         for place in s.content:
@@ -213,7 +212,7 @@ def _novelty(sentences: Sequence[_Sentence], source: Source, asked: frozenset[st
             if f[0].isdigit():
                 continue
             alike = SYNONYMS.get(f)
-            if alike and not keys.isdisjoint(alike):
+            if alike and not source.stems.isdisjoint(alike):
                 paraphrased += 1
             elif f in asked:
                 presumed += not fills
@@ -285,17 +284,16 @@ class _Faults:
         self._source, self._asked, self._text = source, asked, text
 
     def read(self, s: _Sentence) -> None:
-        nothing_of = self._source.blocks.keys().isdisjoint
-        for place, (word, f, held) in enumerate(zip(s.words, s.forms, s.blocks, strict=True)):
+        for place, (f, held) in enumerate(zip(s.forms, s.blocks, strict=True)):
             if f in NEGATIONS:
                 self._negation(s, place)
             elif f[0].isdigit():
                 self._number(s, place)
             elif not held:
                 self._novel(s, place)
-            against = opposites(word)
-            if not nothing_of(against):
-                self._opposed(s, place, against)
+        opposed = [*map(opposites, s.words)]
+        for place in compress(count(), map(not_, map(self._source.stems.isdisjoint, opposed))):
+            self._opposed(s, place, opposed[place])
         self._roles(s)
 
     def _add(self, name: str, s: _Sentence, place: int) -> None:
@@ -311,7 +309,7 @@ class _Faults:
             return
         following = [f for f in s.forms[place + 1 : place + 1 + DENIED_WITHIN] if f not in SKIPPED]
         if self._source.denied.isdisjoint(following):
-            affirmed = not self._source.blocks.keys().isdisjoint(following)
+            affirmed = not self._source.stems.isdisjoint(following)
             self._add("denials" if affirmed else "other_negations", s, place)
 
     def _number(self, s: _Sentence, place: int) -> None:
@@ -343,7 +341,7 @@ class _Faults:
             self._add("invented_names", s, place)
         else:
             alike = SYNONYMS.get(f)
-            if not alike or self._source.blocks.keys().isdisjoint(alike):
+            if not alike or self._source.stems.isdisjoint(alike):
                 self._point(NOVEL, s, place)
 
     def _opposed(self, s: _Sentence, place: int, against: frozenset[str]) -> None:

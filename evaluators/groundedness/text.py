@@ -7,7 +7,7 @@ two words stand near each other where their integers meet.
 import re
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
-from itertools import chain, pairwise
+from itertools import chain, filterfalse, pairwise
 
 from evaluators.groundedness.lexicon import NEGATIONS, PREFIXES, antonym_pairs, synonym_groups
 from evaluators.heuristics import NUMBER_WORDS, STOPWORDS
@@ -62,9 +62,10 @@ class Source:
 
     def __init__(self, forms: Sequence[str]) -> None:
         self._forms = forms
-        self._content = [f for f in forms if f not in SKIPPED]
+        self._content = list(filterfalse(SKIPPED.__contains__, forms))
         self.blocks = _blocks(forms)
         """The blocks that hold a stem."""
+        self.stems = frozenset(self.blocks)
         self.bigrams = set(pairwise(forms))
         self.follows = set(pairwise(self._content))
         """Content words that follow each other, whatever else stands between them."""
@@ -77,7 +78,7 @@ class Source:
     @cached_property
     def denied(self) -> set[str]:
         """Stems that a negation stands before."""
-        if self.blocks.keys().isdisjoint(NEGATIONS):
+        if self.stems.isdisjoint(NEGATIONS):
             return set()
         behind = (n + 1 for n, word in enumerate(self._forms) if word in NEGATIONS)
         return set(chain.from_iterable(self._forms[n : n + REACH] for n in behind))
