@@ -144,10 +144,10 @@ class _Job:
             return ledger.planned_until(tx, self.clock.now())
 
     def _left(self, sweep: str, planned_by: Micros) -> tuple[int, int]:
-        """Blocks and samples that the look has to wait for."""
+        """Blocks that the look has to wait for, and whether there is a sample."""
         with self.store.read() as tx:
             now = self.clock.now()
-            free = ledger.count_free_samples(tx, sweep, ledger.live_owners(tx, now), now)
+            free = ledger.count_free_samples(tx, sweep, ledger.live_owners(tx, now), now, most=1)
             return ledger.count_open_blocks(tx, sweep, planned_by), free
 
     def _records(self) -> int:

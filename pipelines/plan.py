@@ -91,14 +91,15 @@ class Plan(StoreDoFn):
         with self.store.read() as tx:
             now = self.clock.now()
             live = ledger.live_owners(tx, now)
-            free = min(ledger.count_free_samples(tx, tick.sweep, live, now), limit - ledger.in_work(tx, live, now)[1])
+            room = max(0, limit - ledger.in_work(tx, live, now)[1])
+            free = ledger.count_free_samples(tx, tick.sweep, live, now, most=room)
             old = self._overdue(tx, tick, live, now)
         shed = [Sweep(SWEEP_PORTION, shed=True)] if old else []
         return shed + [Sweep(self.at_once) for _ in range(0, free, self.at_once)]
 
     def _overdue(self, tx: Transaction, tick: Tick, live: list[str], now: Micros) -> int:
         by = shed_by(self.settings.config, now)
-        return 0 if by is None else ledger.count_free_samples(tx, tick.sweep, live, now, by)
+        return 0 if by is None else ledger.count_free_samples(tx, tick.sweep, live, now, 1, by)
 
 
 def sweep_size(config: Config) -> int:

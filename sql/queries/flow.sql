@@ -45,8 +45,7 @@ FROM blocks b JOIN generations g ON g.generation = b.generation
 WHERE b.state = 'planned' GROUP BY g.source ORDER BY g.source
 
 -- name: flow_pending
-SELECT (SELECT count(*) FROM samples WHERE state = 'pending') AS waiting,
-    (SELECT ingested_at FROM samples WHERE state = 'pending' ORDER BY ingested_at LIMIT 1) AS oldest
+SELECT count(*) AS waiting, min(ingested_at) AS oldest FROM samples WHERE state = 'pending' AND ingested_at >= 0
 
 -- name: flow_undecided
 SELECT count(*) AS waiting, min(k.behind_since) AS oldest FROM test_keys k
@@ -59,7 +58,7 @@ SELECT count(*) AS waiting, min(o.created_at) AS oldest FROM outbox o JOIN incid
 WHERE o.state = 'due' AND i.stage NOT IN ('proposed', 'approved')
 
 -- name: flow_records
-SELECT sum(records + blanks) FROM blocks WHERE state = 'done' AND done_at > :since
+SELECT sum(records + blanks) FROM blocks WHERE done_at > :since
 
 -- name: flow_verdicts
 SELECT sum(decided) AS verdicts, sum(calls) AS calls FROM verdicts WHERE judged_at > :since

@@ -124,12 +124,25 @@ SELECT max(planned_at) FROM blocks WHERE state = 'planned'
 -- name: count_open_blocks
 SELECT count(*) FROM blocks WHERE state = 'planned' AND planned_at <= :planned_by AND sweep <> :sweep
 
--- name: claim_samples
+-- Pending samples are walked in the order in which they are wanted, and only until there are enough. (A plus keeps
+-- SQLite, which knows no sizes, from another index.)
+
+-- name: claim_oldest_samples
 WITH free AS MATERIALIZED (
     SELECT request_id FROM samples
-    WHERE state = 'pending' AND sweep <> :sweep AND ingested_at <= :ingested_by
+    WHERE state = 'pending' AND sweep <> :sweep AND +ingested_at <= :ingested_by
         AND (owner NOT IN :live OR free_at <= :now OR free_at BETWEEN :horizon AND :never - 1)
-    ORDER BY timestamp * :direction, request_id LIMIT :most /*postgresql FOR UPDATE SKIP LOCKED */)
+    ORDER BY timestamp, request_id LIMIT :most /*postgresql FOR UPDATE SKIP LOCKED */)
+UPDATE samples SET owner = :owner, sweep = :sweep, free_at = :until
+WHERE state = 'pending' AND request_id IN (SELECT request_id FROM free)
+RETURNING request_id, payload, pi1, plan, sha256
+
+-- name: claim_newest_samples
+WITH free AS MATERIALIZED (
+    SELECT request_id FROM samples
+    WHERE state = 'pending' AND sweep <> :sweep AND +ingested_at <= :ingested_by
+        AND (owner NOT IN :live OR free_at <= :now OR free_at BETWEEN :horizon AND :never - 1)
+    ORDER BY timestamp DESC, request_id LIMIT :most /*postgresql FOR UPDATE SKIP LOCKED */)
 UPDATE samples SET owner = :owner, sweep = :sweep, free_at = :until
 WHERE state = 'pending' AND request_id IN (SELECT request_id FROM free)
 RETURNING request_id, payload, pi1, plan, sha256
@@ -164,9 +177,11 @@ UPDATE samples SET owner = NULL, attempts = attempts + 1, reason = :reason,
 WHERE request_id = :request_id AND state = 'pending'
 
 -- name: count_free_samples
-SELECT count(*) FROM samples
-WHERE state = 'pending' AND sweep <> :sweep AND ingested_at <= :ingested_by
-    AND (owner NOT IN :live OR free_at <= :now OR free_at BETWEEN :horizon AND :never - 1)
+SELECT count(*) FROM (
+    SELECT 1 FROM samples
+    WHERE state = 'pending' AND sweep <> :sweep AND ingested_at <= :ingested_by
+        AND (owner NOT IN :live OR free_at <= :now OR free_at BETWEEN :horizon AND :never - 1)
+    LIMIT :most) found
 
 -- name: records_done
 SELECT sum(records + blanks) FROM blocks WHERE state = 'done'

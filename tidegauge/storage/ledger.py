@@ -295,8 +295,8 @@ def claim_samples(
     tx: Transaction, claim: Claim, most: int, *, ingested_by: Micros = NEVER, newest_first: bool = False
 ) -> list[Sample]:
     """Takes pending samples that nobody alive works on and that this sweep has not tried yet."""
-    order = {"ingested_by": ingested_by, "direction": -1 if newest_first else 1}
-    taken = tx.rows("claim_samples", most=most, **order, **claim.values())
+    query = "claim_newest_samples" if newest_first else "claim_oldest_samples"
+    taken = tx.rows(query, most=most, ingested_by=ingested_by, **claim.values())
     samples: list[Any] = [
         Sample(request=_decode_request(row["payload"]), pi1=row["pi1"], plan=row["plan"], sha256=row["sha256"])
         for row in taken
@@ -311,8 +311,8 @@ def keep_samples(tx: Transaction, owner: str, names: Sequence[str], until: Micro
 
 
 def count_free_samples(
-    tx: Transaction, sweep: str, live: Sequence[str], now: Micros, ingested_by: Micros = NEVER
+    tx: Transaction, sweep: str, live: Sequence[str], now: Micros, most: int, ingested_by: Micros = NEVER
 ) -> int:
-    """Pending samples that nobody alive works on and that this sweep has not tried."""
-    values = {"sweep": sweep, "live": list(live), "now": now, "ingested_by": ingested_by}
+    """Pending samples that nobody alive works on and that this sweep has not tried; `most` of them are counted."""
+    values = {"sweep": sweep, "live": list(live), "now": now, "ingested_by": ingested_by, "most": most}
     return int(tx.value("count_free_samples", **values, **_lease(now)))
