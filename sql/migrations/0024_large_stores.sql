@@ -8,3 +8,7 @@ DROP INDEX IF EXISTS samples_pending;
 CREATE INDEX samples_waiting ON samples (ingested_at) WHERE state = 'pending';
 CREATE INDEX samples_by_turn ON samples (timestamp) WHERE state = 'pending';
 CREATE INDEX samples_in_hand ON samples (owner) WHERE state = 'pending';
+
+-- The newest blocks of all traffic, and of an intent's.
+CREATE INDEX cells_by_block ON cells (block);
+CREATE INDEX cells_by_intent ON cells (intent, block);

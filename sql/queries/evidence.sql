@@ -9,11 +9,20 @@ WHERE intent = :intent AND deployment IN :deployments ORDER BY deployment, block
 SELECT block, sampled, final, last_at FROM cells
 WHERE intent = :intent AND deployment = :deployment AND block BETWEEN :first AND :last ORDER BY block
 
+-- The newest request is in the newest block.
+
 -- name: newest_traffic
-SELECT max(last_at) FROM cells
+SELECT max(last_at) FROM cells WHERE block = (SELECT max(block) FROM cells)
 
 -- name: newest_traffic_of_intents
-SELECT intent, max(last_at) AS last_at FROM cells WHERE intent IN :intents GROUP BY intent
+WITH RECURSIVE names (intent) AS (
+    SELECT min(intent) FROM cells
+    UNION ALL
+    SELECT (SELECT min(c.intent) FROM cells c WHERE c.intent > n.intent) FROM names n WHERE n.intent IS NOT NULL)
+SELECT n.intent, (
+    SELECT max(c.last_at) FROM cells c
+    WHERE c.intent = n.intent AND c.block = (SELECT max(m.block) FROM cells m WHERE m.intent = n.intent)) AS last_at
+FROM names n WHERE n.intent IN :intents
 
 -- name: newest_traffic_of
 SELECT max(last_at) FROM cells WHERE (intent = :intent OR :intent = '*') AND deployment = :deployment

@@ -22,9 +22,27 @@ ORDER BY indicator, intent
 INSERT INTO policies (policy, indicator, intent, made_at, body) VALUES (:policy, :indicator, :intent, :made_at, :body)
 ON CONFLICT (policy) DO NOTHING
 
+-- The first block of each intent and its newest ones. Names are found one after the other in the index, however many
+-- blocks each of them has.
+
 -- name: traffic_of_intents
-SELECT intent, block, sum(sampled) AS sampled, min(first_at) AS first_at, max(last_at) AS last_at
-FROM cells GROUP BY intent, block ORDER BY intent, block
+WITH RECURSIVE names (intent) AS (
+    SELECT min(intent) FROM cells
+    UNION ALL
+    SELECT (SELECT min(c.intent) FROM cells c WHERE c.intent > n.intent) FROM names n WHERE n.intent IS NOT NULL),
+wanted AS (
+    SELECT intent, (SELECT min(c.block) FROM cells c WHERE c.intent = n.intent) AS first_block,
+        (SELECT max(c.block) FROM cells c WHERE c.intent = n.intent) - :blocks + 1 AS since
+    FROM names n WHERE intent IN :intents)
+SELECT c.intent, c.block, sum(c.sampled) AS sampled, min(c.first_at) AS first_at, max(c.last_at) AS last_at
+FROM wanted w JOIN cells c ON c.intent = w.intent AND c.block >= w.since
+GROUP BY c.intent, c.block
+UNION ALL
+SELECT c.intent, c.block, sum(c.sampled), min(c.first_at), max(c.last_at)
+FROM wanted w JOIN cells c ON c.intent = w.intent AND c.block = w.first_block
+WHERE w.first_block < w.since
+GROUP BY c.intent, c.block
+ORDER BY 1, 2
 
 -- name: label_counts
 SELECT k.intent, s.evaluator_hash, s.bin, s.block, sum(s.items) AS items, sum(s.returned) AS returned,

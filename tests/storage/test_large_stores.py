@@ -4,11 +4,13 @@ import random
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.support.effort import effort, know_sizes
 from tests.support.logs import NOON
-from tidegauge.domain import Deployment, Request
-from tidegauge.storage import ledger
+from tidegauge.domain import TEST_BLOCK, Deployment, Request
+from tidegauge.storage import ledger, policies
 from tidegauge.storage.commits import _encode
 from tidegauge.storage.ledger import NEVER, Claim
 from tidegauge.storage.store import Row, Store
@@ -105,3 +107,72 @@ def test_what_is_taken_is_the_first_of_all_that_is_free_in_order(store: Store, s
         taken = ledger.claim_samples(tx, HELD, 60, newest_first=newest_first)
         assert ledger.count_free_samples(tx, "then", [], NOON, most=7) == 7
     assert {one.request.request_id for one in taken} == {row["request_id"] for row in wanted[:60]}
+
+
+def cell(intent: str, deployment: str, block: int, rng: random.Random) -> Row:
+    first, last = sorted(rng.sample(range(block * TEST_BLOCK, (block + 1) * TEST_BLOCK), 2))
+    counts = {"requests": 9, "sampled": rng.randrange(9)}
+    return {"intent": intent, "deployment": deployment, "block": block, "first_at": first, "last_at": last} | counts
+
+
+def carry(store: Store, cells: list[Row]) -> None:
+    with store.write() as tx:
+        tx.bulk("add_cell", cells)
+    know_sizes(store)
+
+
+def month(deployments: int, seed: int = 1) -> list[Row]:
+    rng = random.Random(seed)
+    return [
+        cell(f"intent.{n}", f"d-{seed}-{d}", block, rng)
+        for n in range(3)
+        for d in range(deployments)
+        for block in range(d, d + 112)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("query", "values"),
+    [
+        ("traffic_of_intents", {"intents": ["intent.1"], "blocks": 2}),
+        ("newest_traffic", {}),
+        ("newest_traffic_of_intents", {"intents": ["intent.0", "intent.2"]}),
+        ("settled_cells", {"first": 4, "last": 8}),
+        ("settled_samples", {"first": 4, "last": 8}),
+    ],
+)
+def test_what_the_traffic_is_now_is_seen_without_a_look_at_all_of_it(
+    store: Store, query: str, values: dict[str, Any]
+) -> None:
+    carry(store, month(2))
+    few = effort(store, query, **values)
+    later = [dict(row, block=row["block"] + 1000 * n) for n in range(1, 9) for row in month(2)]
+    carry(store, later)
+    assert effort(store, query, **values) <= OFTEN * few + 20
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20, deadline=None)
+@given(seed=st.integers(0, 1 << 20), cells=st.integers(0, 60), blocks=st.integers(1, 30))
+def test_policies_see_of_the_traffic_what_all_of_it_says(store: Store, seed: int, cells: int, blocks: int) -> None:
+    rng = random.Random(seed)
+    mine = [f"{seed}.{blocks}.{n}" for n in range(3)]
+    places = {(rng.choice(mine), rng.choice("ab"), rng.randrange(40)) for _ in range(cells)}
+    carry(store, [cell(*place, rng) for place in sorted(places)])
+    with store.read() as tx:
+        seen = policies.traffic(tx, [*mine[:2], "never seen"], blocks)
+        newest = {r["intent"]: r["last_at"] for r in tx.rows_in("newest_traffic_of_intents", "intents", mine[:2])}
+        whole: list[Row] = [dict(row) for row in tx._connection.exec_driver_sql("SELECT * FROM cells").mappings()]
+        assert tx.value("newest_traffic") == max((row["last_at"] for row in whole), default=None)
+    for intent in mine[:2]:
+        own = [row for row in whole if row["intent"] == intent]
+        found = [row for row in seen if row["intent"] == intent]
+        assert newest.get(intent) == max((row["last_at"] for row in own), default=None)
+        assert bool(found) is bool(own)
+        if own:
+            last = max(row["block"] for row in own)
+            assert min(row["first_at"] for row in found) == min(row["first_at"] for row in own)
+            assert max(row["last_at"] for row in found) == max(row["last_at"] for row in own)
+            for block in range(last - blocks + 1, last + 1):
+                wanted = sum(row["sampled"] for row in own if row["block"] == block)
+                assert sum(int(row["sampled"]) for row in found if row["block"] == block) == wanted
+    assert {row["intent"] for row in seen} <= set(mine[:2])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from tidegauge.domain import DAY, HOUR, TEST_BLOCK, UNSCORED_BIN, Micros, Objective, Value, short_hash
+from tidegauge.domain import DAY, HOUR, TEST_BLOCK, UNSCORED_BIN, Micros, Objective, Value, short_hash, test_block
 from tidegauge.service import objectives as stored
 from tidegauge.service import surges
 from tidegauge.service.surges import Surge
@@ -109,7 +109,7 @@ def refresh(tx: Transaction, objectives: Sequence[Objective], now: Micros) -> di
     kept = stored.ensure(tx, objectives, now)
     before = _earlier(tx, indicator, [wanted.intent for wanted in objectives])
     traffic: dict[str, list[Row]] = {}
-    for row in policies.traffic(tx):
+    for row in policies.traffic(tx, [wanted.intent for wanted in objectives], TRAILING_BLOCKS):
         traffic.setdefault(row["intent"], []).append(row)
     found: dict[str, Policy] = {}
     due: list[_Due] = []
@@ -121,8 +121,7 @@ def refresh(tx: Transaction, objectives: Sequence[Objective], now: Micros) -> di
             found[wanted.intent] = last.policy
         else:
             due.append(one)
-    newest = max((row["block"] for rows in traffic.values() for row in rows), default=0)
-    return found | _renewed(tx, due, newest, now)
+    return found | _renewed(tx, due, now)
 
 
 class _Earlier(Value, frozen=True):
@@ -137,7 +136,9 @@ def _earlier(tx: Transaction, indicator: str, intents: Sequence[str]) -> dict[st
 
 @dataclass(frozen=True)
 class _Due:
-    """What a snapshot of one intent is made from. `traffic` has rows of block, sampled, first_at, last_at."""
+    """What a snapshot of one intent is made from. `traffic` has rows of block, sampled, first_at, last_at: the first
+    one, and those of the trailing days.
+    """
 
     objective: StoredObjective
     labels_per_day: float
@@ -174,10 +175,11 @@ class _Due:
         return self.newest // TEST_BLOCK == self.last.policy.fitted_at // TEST_BLOCK
 
 
-def _renewed(tx: Transaction, due: Sequence[_Due], newest: int, now: Micros) -> dict[str, Policy]:
+def _renewed(tx: Transaction, due: Sequence[_Due], now: Micros) -> dict[str, Policy]:
     if not due:
         return {}
     indicator = due[0].objective.indicator
+    newest = test_block(tx.value("newest_traffic") or 0)
     labels = policies.label_counts(tx, indicator, newest - MEMORY_BLOCKS)
     everywhere = _Counts(labels, newest)
     evidence = policies.running_evidence(tx, indicator, [one.objective.intent for one in due])

@@ -108,9 +108,12 @@ def running_evidence(tx: Transaction, indicator: str, intents: Sequence[str]) ->
     return found
 
 
-def traffic(tx: Transaction) -> list[Row]:
-    """Samples of the tested tiers: intent, block, sampled, first_at, last_at, in that order."""
-    return tx.rows("traffic_of_intents")
+def traffic(tx: Transaction, intents: Sequence[str], blocks: int) -> list[Row]:
+    """Samples of the tested tiers: intent, block, sampled, first_at, last_at, in that order.
+
+    Of each intent its first block, and so many blocks up to its newest one.
+    """
+    return tx.rows_in("traffic_of_intents", "intents", sorted(intents), blocks=blocks)
 
 
 def label_counts(tx: Transaction, indicator: str, since: int) -> list[Row]:
