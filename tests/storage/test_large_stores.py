@@ -3,13 +3,14 @@
 import random
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.support.effort import effort, know_sizes
 from tests.support.logs import NOON
-from tidegauge.domain import TEST_BLOCK, Deployment, Request
+from tidegauge.domain import HALLUCINATION, TEST_BLOCK, Deployment, Request
 from tidegauge.storage import ledger, policies
 from tidegauge.storage.commits import _encode
 from tidegauge.storage.ledger import NEVER, Claim
@@ -176,3 +177,38 @@ def test_policies_see_of_the_traffic_what_all_of_it_says(store: Store, seed: int
                 wanted = sum(row["sampled"] for row in own if row["block"] == block)
                 assert sum(int(row["sampled"]) for row in found if row["block"] == block) == wanted
     assert {row["intent"] for row in seen} <= set(mine[:2])
+
+
+def outcome(name: str, n: int) -> Row:
+    counts = {"event_block": n, "test_block": n, "bin": 0, "reviewed": 1, "spent": 0}
+    terms = {"pi1": 1.0, "u": 1.0, "f": 0.1, "pi": 0.5}
+    names = {"indicator": HALLUCINATION, "test_key": f"k{n % 9}", "evaluator_hash": "e", "policy": "p"}
+    return {"request_id": name, **counts, **terms, **names, "why": "", "calibration": ""}
+
+
+def find(store: Store, count: int, positives: int, rng: random.Random) -> None:
+    rows = [sample(n, rng) for n in range(count)]
+    with store.write() as tx:
+        tx.run("insert_deployment", deployment="d", **msgspec.structs.asdict(DEPLOYMENT))
+        tx.bulk("insert_sample", rows)
+        made = [outcome(row["request_id"], n) for n, row in enumerate(rows)]
+        tx.bulk("insert_outcome", made)
+        labelled = {"indicator": HALLUCINATION, "y": 1, "returned": 1, "old_y": 0, "old_returned": 0}
+        tx.many("settle_outcome", [labelled | {"request_id": row["request_id"]} for row in made[:positives]])
+        tx.many("flag_conflicting", [{"request_id": row["request_id"]} for row in made[:positives]])
+    know_sizes(store)
+
+
+@pytest.mark.parametrize(
+    ("query", "values"),
+    [("positives_by_segment", {"indicator": HALLUCINATION, "since": 0}), ("status_conflicting", {})],
+)
+def test_what_is_rare_is_found_without_a_look_at_all_of_it(store: Store, query: str, values: dict[str, Any]) -> None:
+    rng = random.Random(1)
+    find(store, FEW, 20, rng)
+    few = effort(store, query, **values)
+    find(store, MANY - FEW, 0, rng)
+    assert effort(store, query, **values) <= OFTEN * few + 20
+    with store.read() as tx:
+        assert len(tx.rows("positives_by_segment", indicator=HALLUCINATION, since=0)) == 20
+        assert tx.value("status_conflicting") == 20
