@@ -2,17 +2,23 @@
 
 import json
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from tests.service.sums import month, rows
 from tests.service.world import HASH, NOW, decide_all, judge, label, table
+from tests.support.ingest import Now
+from tidegauge.alerts.act import act
+from tidegauge.config import Config
 from tidegauge.domain import DAY, HOUR, TEST_BLOCK, UNSCORED_BIN, EvaluationState, Objective, Score, Verdict
 from tidegauge.errors import UsageError
 from tidegauge.service import gold, gold_runs, health, interlock, stops, tickets
 from tidegauge.service.policy import refresh
-from tidegauge.storage.store import Store
+from tidegauge.storage.store import Store, Transaction
 
 
 def add_gold(store: Store, positives: int = 10, negatives: int = 10) -> None:
@@ -239,3 +245,39 @@ def test_labels_that_contradict_the_scores_are_the_judge_owner_s_ticket(store: S
         (found,) = [t for t in tickets.ticket_rows(tx) if t["kind"] == "judge_drift"]
     assert (found["owner"], found["subject"]["evaluator"]) == ("owner of judge", "judge")
     assert found["evidence"]["surprise"] > 20
+
+
+class Watched(Store):
+    """A store that remembers how often gold answers were read while somebody could wait for it."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.looks = 0
+
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
+        def count(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
+            self.looks += "FROM gold_answers" in statement
+
+        with super().write() as tx:
+            sa.event.listen(tx._connection, "before_cursor_execute", count)
+            try:
+                yield tx
+            finally:
+                sa.event.remove(tx._connection, "before_cursor_execute", count)
+
+
+def test_nobody_waits_for_a_look_at_all_gold_answers_but_for_a_judge_that_has_changed(
+    store: Store, store_url: str
+) -> None:
+    add_gold(store)
+    answer(store, 15, 0.25)
+    watched = Watched(store_url)
+    act(watched, Config(), Now(NOW))
+    assert watched.looks == 0
+    answer(store, 30, 0.8, start=NOW - 40 * DAY, seed=2)
+    act(watched, Config(), Now(NOW))
+    assert (watched.looks, len(table(store, "interlocks"))) == (1, 1)
+    act(watched, Config(), Now(NOW))
+    assert (watched.looks, len(table(store, "interlocks"))) == (1, 1)
+    watched.close()

@@ -1,14 +1,15 @@
 """A judge's answers to known cases: when they have become worse, and how sure their shares are."""
 
-from math import log
+from math import inf, log
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import logsumexp
 
 from tidegauge.service.interlock import ALPHA
-from tidegauge.slo.drift import rise_evidence, share_interval
+from tidegauge.slo.drift import STEP, _log_weight, _pairs, rise_evidence, share_interval
 
 THRESHOLD = log(2 / ALPHA)
 HEALTHY = 400
@@ -53,6 +54,31 @@ def test_evidence_never_falls_and_looks_only_back(observed: list[int]) -> None:
         np.testing.assert_allclose(rise_evidence(observed[:-1]), series[:-1])
 
 
+def said_plainly(observed: list[int]) -> list[float]:
+    """The evidence as it is defined, without a thought of what it takes."""
+    before, after = _pairs()
+    found, highest = [], -inf
+    for n in range(1, len(observed) + 1):
+        ones = sum(observed[:n])
+        terms = []
+        for pair in range(before.shape[1]):
+            for start in range(0, n, STEP):
+                early = sum(before[x, pair] for x in observed[:start])
+                late = sum(after[x, pair] for x in observed[start:n])
+                terms.append(_log_weight(start // STEP + 1) + early + late)
+        best = sum(k * log(k / n) for k in (ones, n - ones) if k)
+        highest = max(highest, float(logsumexp(terms)) - log(before.shape[1]) - best)
+        found.append(highest)
+    return found
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.integers(0, 1), min_size=1, max_size=30))
+def test_evidence_is_what_its_definition_says(observed: list[int]) -> None:
+    np.testing.assert_allclose(rise_evidence(observed), said_plainly(observed), atol=1e-9)
+
+
+@settings(deadline=None)  # the first one waits for an import
 @given(st.integers(0, 400), st.integers(0, 400))
 def test_intervals_hold_their_estimate_and_turn_with_the_class(ones: int, zeros: int) -> None:
     found = share_interval(ones, ones + zeros)

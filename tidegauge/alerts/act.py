@@ -32,9 +32,12 @@ def _behind(store: Store, now: Micros) -> list[str]:
 
 
 def _check(store: Store, config: Config, now: Micros) -> None:
+    with store.read() as tx:
+        judges_changed = interlock.has_changed(tx, now)
     with store.write() as tx:
         health.check(tx, lambda intent: config.objective(intent).owner, config.judge_owner, now, config.judges_on)
-        interlock.watch(tx, config.judge_owner, now)
+        if judges_changed:
+            interlock.watch(tx, config.judge_owner, now)
         canary.watch(tx, config.canaries, config.rollback.mode_of, rollback_body, now)
         rollbacks.check(tx, config.rollback, now)
 

@@ -6,7 +6,7 @@ stops early, and nothing is concluded from what it says alone. Rollbacks rest on
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import log
 from typing import Any, Literal, NamedTuple
 
@@ -64,13 +64,20 @@ def distrusted(tx: Transaction) -> dict[str, Row]:
     return {row["evaluator_hash"]: row for row in tx.rows("open_interlocks")}
 
 
+def has_changed(tx: Transaction, now: Micros) -> bool:
+    """Whether `watch` would do anything. It looks at all gold answers: nobody should wait for that with a lock."""
+    known = distrusted(tx)
+    found = _found(tx)
+    return bool(found.keys() - known.keys()) or any(_has_passed(row, found, now) for row in known.values())
+
+
 def watch(tx: Transaction, owner_of: Callable[[str], str], now: Micros) -> list[Trip]:
     """Trips the interlock of every judge that has changed, and releases what has passed; what was tripped.
 
     `owner_of` gives who owns a judge, by its name.
     """
     known = distrusted(tx)
-    found = {trip.evaluator_hash: trip for trip in reversed(_passing(tx) + _gold(tx) + _identity(tx))}
+    found = _found(tx)
     tripped = []
     for name, trip in sorted(found.items()):
         if name in known:
@@ -93,10 +100,20 @@ def watch(tx: Transaction, owner_of: Callable[[str], str], now: Micros) -> list[
             now=now,
         )
         tripped.append(trip)
-    for name, row in known.items():
-        if row["kind"] in _PASSING and name not in found and now - row["tripped_at"] >= DAY:
+    for row in known.values():
+        if _has_passed(row, found, now):
             _release(tx, row, "tidegauge", "it has passed", now)
     return tripped
+
+
+def _found(tx: Transaction) -> dict[str, Trip]:
+    """Why judges are not to be believed, by their hash."""
+    return {trip.evaluator_hash: trip for trip in reversed(_passing(tx) + _gold(tx) + _identity(tx))}
+
+
+def _has_passed(row: Row, found: Mapping[str, Trip], now: Micros) -> bool:
+    """Whether an interlock that ends by itself does."""
+    return bool(row["kind"] in _PASSING and row["evaluator_hash"] not in found and now - row["tripped_at"] >= DAY)
 
 
 def trust(tx: Transaction, evaluator: str, who: str, why: str, now: Micros) -> int:

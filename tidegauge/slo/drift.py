@@ -6,7 +6,7 @@ Robbins, *Statistical methods related to the law of the iterated logarithm* (197
 
 from collections.abc import Sequence
 from functools import cache
-from math import inf, log
+from math import log
 from typing import NamedTuple
 
 import numpy as np
@@ -44,14 +44,14 @@ def rise_evidence(observed: Sequence[int] | npt.NDArray[np.int64]) -> Floats:
     if not len(x):
         return np.empty(0)
     before, after = _pairs()
-    unchanged, changed = np.cumsum(before[x], axis=0), np.cumsum(after[x], axis=0)
-    starts = np.full_like(unchanged, -inf)
-    starts[0] = _log_weight(1)
-    later = np.arange(STEP, len(x), STEP)
-    weights = np.array([_log_weight(int(n) // STEP + 1) for n in later])
-    starts[later] = unchanged[later - 1] - changed[later - 1] + weights[:, None]
-    mixture = changed + np.logaddexp.accumulate(starts, axis=0)
     seen, ones = np.arange(1, len(x) + 1), np.cumsum(x)
+    counts = np.stack((seen - ones, ones), axis=1)
+    later = np.arange(STEP, len(x), STEP)
+    weights = np.array([_log_weight(step + 1) for step in range(len(later) + 1)])
+    until = np.concatenate((np.zeros((1, 2), dtype=np.int64), counts[later - 1]))
+    # A change may begin every few observations only: what has begun stays the same between them.
+    begun = np.logaddexp.accumulate(until @ (before - after) + weights[:, None], axis=0)
+    mixture = counts @ after + begun[(seen - 1) // STEP]
     best = xlogy(ones, ones / seen) + xlogy(seen - ones, 1 - ones / seen)
     evidence: Floats = np.maximum.accumulate(logsumexp(mixture, axis=1) - log(before.shape[1]) - best)
     return evidence
