@@ -4,6 +4,12 @@ UPDATE blocks SET state = 'done', done_at = :done_at, owner = NULL, records = :r
 WHERE generation = :generation AND start = :start AND stop = :stop AND state = 'planned'
 RETURNING generation
 
+-- name: add_read_total
+INSERT INTO read_totals (source, blocks, records, blanks, quarantined)
+VALUES (:source, 1, :records, :blanks, :quarantined)
+ON CONFLICT (source) DO UPDATE SET blocks = read_totals.blocks + 1, records = read_totals.records + excluded.records,
+    blanks = read_totals.blanks + excluded.blanks, quarantined = read_totals.quarantined + excluded.quarantined
+
 -- name: next_place
 SELECT coalesce(max(start) + 1, 0) FROM quarantine WHERE generation = :generation
 

@@ -49,17 +49,29 @@ ON CONFLICT (calibration) DO NOTHING
 SELECT calibration, made_at, labels, body FROM calibrations
 WHERE indicator = :indicator ORDER BY made_at DESC, calibration LIMIT 1
 
+-- name: add_score_total
+INSERT INTO score_totals (evaluator, scores, cached, unusable, calls, input_tokens, output_tokens, costs, cost_nano_usd,
+    cost_unknown)
+VALUES (:evaluator, :scores, :cached, :unusable, :calls, :input_tokens, :output_tokens, :costs, :cost_nano_usd,
+    :cost_unknown)
+ON CONFLICT (evaluator) DO UPDATE SET scores = score_totals.scores + excluded.scores,
+    cached = score_totals.cached + excluded.cached, unusable = score_totals.unusable + excluded.unusable,
+    calls = score_totals.calls + excluded.calls, input_tokens = score_totals.input_tokens + excluded.input_tokens,
+    output_tokens = score_totals.output_tokens + excluded.output_tokens, costs = score_totals.costs + excluded.costs,
+    cost_nano_usd = score_totals.cost_nano_usd + excluded.cost_nano_usd,
+    cost_unknown = score_totals.cost_unknown + excluded.cost_unknown
+
+-- name: add_decision_total
+INSERT INTO decision_totals (evaluator, why, spent, samples) VALUES (:evaluator, :why, :spent, :samples)
+ON CONFLICT (evaluator, why, spent) DO UPDATE SET samples = decision_totals.samples + excluded.samples
+
 -- name: asked_evaluators
-SELECT evaluator, count(*) AS scores, sum(CASE WHEN answered_by = 'cache' THEN 1 ELSE 0 END) AS cached,
-    sum(CASE WHEN score IS NULL THEN 1 ELSE 0 END) AS unusable, sum(calls) AS calls,
-    sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens, sum(cost_nano_usd) AS cost_nano_usd,
-    sum(CASE WHEN calls > 0 AND cost_nano_usd IS NULL THEN 1 ELSE 0 END) AS cost_unknown
-FROM verdicts WHERE asks = 1 GROUP BY evaluator ORDER BY evaluator
+SELECT evaluator, scores, cached, unusable, calls, input_tokens, output_tokens,
+    CASE WHEN costs > 0 THEN cost_nano_usd END AS cost_nano_usd, cost_unknown
+FROM score_totals ORDER BY evaluator
 
 -- name: decisions_by_step
-SELECT v.evaluator, o.why, o.spent, count(*) AS samples
-FROM outcomes o JOIN verdicts v ON v.request_id = o.request_id AND v.indicator = o.indicator
-WHERE v.decided = 1 AND v.score IS NOT NULL GROUP BY v.evaluator, o.why, o.spent ORDER BY v.evaluator, o.why, o.spent
+SELECT evaluator, why, spent, samples FROM decision_totals ORDER BY evaluator, why, spent
 
 -- name: judge_answered
 DELETE FROM judge_failures WHERE judge = :judge

@@ -184,7 +184,7 @@ SELECT count(*) FROM (
     LIMIT :most) found
 
 -- name: records_done
-SELECT sum(records + blanks) FROM blocks WHERE state = 'done'
+SELECT sum(records + blanks) FROM read_totals
 
 -- name: submit_stream
 INSERT INTO streams (job, runner, submitted_at, stopping, host, pid, pid_started, beat_at)

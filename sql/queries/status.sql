@@ -1,7 +1,9 @@
 -- name: status_blocks
-SELECT state, count(*) AS blocks, sum(records) AS records, sum(blanks) AS blanks, sum(quarantined) AS quarantined,
-    min(planned_at) AS oldest
-FROM blocks GROUP BY state
+SELECT state, count(*) AS blocks, min(planned_at) AS oldest FROM blocks WHERE state IN ('planned', 'lost') GROUP BY state
+
+-- name: status_read
+SELECT sum(blocks) AS blocks, sum(records) AS records, sum(blanks) AS blanks, sum(quarantined) AS quarantined
+FROM read_totals
 
 -- name: status_tallies
 SELECT t.intent, sum(t.unsampled) AS unsampled, sum(t.sampled) AS sampled, sum(t.repeats) AS repeats,
@@ -18,7 +20,7 @@ SELECT intent, state, count(*) AS cases FROM review_queue GROUP BY intent, state
 SELECT count(*) FROM samples WHERE conflicting = 1
 
 -- name: records_read
-SELECT sum(records) FROM blocks
+SELECT sum(records) FROM read_totals
 
 -- name: status_quarantine
 SELECT source, reason, records FROM quarantine_counts ORDER BY source, reason

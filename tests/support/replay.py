@@ -15,7 +15,7 @@ from tidegauge.config import Config, JobSection, SamplingSection, StoreSection
 from tidegauge.storage.dump import canonical
 from tidegauge.storage.migrations import migrate
 from tidegauge.storage.status import status
-from tidegauge.storage.store import Store
+from tidegauge.storage.store import Store, Transaction
 
 
 def compose(requests: int, seed: int = 1) -> list[bytes]:
@@ -75,6 +75,7 @@ def conserved(url: str, lines: list[bytes]) -> dict[str, Any]:
     try:
         with store.read() as tx:
             found = status(tx, Now().now())
+            totals_hold(tx)
     finally:
         store.close()
     assert found["seen"] == sum(1 for entry in lines if entry.strip())
@@ -86,6 +87,30 @@ def conserved(url: str, lines: list[bytes]) -> dict[str, Any]:
         assert entry["seen"] == sum(1 for row in valid if row["intent"] == intent)
         assert entry["seen"] == entry["unsampled"] + entry["sampled"] + entry["repeats"]
     return found
+
+
+_ADDED_UP = {
+    "records_done": "SELECT sum(records + blanks) FROM blocks",
+    "records_read": "SELECT sum(records) FROM blocks",
+    "status_read": "SELECT count(*), sum(records), sum(blanks), sum(quarantined) FROM blocks WHERE state = 'done'",
+    "asked_evaluators": """
+        SELECT evaluator, count(*), sum(CASE WHEN answered_by = 'cache' THEN 1 ELSE 0 END),
+            sum(CASE WHEN score IS NULL THEN 1 ELSE 0 END), sum(calls), sum(input_tokens), sum(output_tokens),
+            sum(cost_nano_usd), sum(CASE WHEN calls > 0 AND cost_nano_usd IS NULL THEN 1 ELSE 0 END)
+        FROM verdicts WHERE asks = 1 GROUP BY evaluator ORDER BY evaluator""",
+    "decisions_by_step": """
+        SELECT v.evaluator, o.why, o.spent, count(*)
+        FROM outcomes o JOIN verdicts v ON v.request_id = o.request_id AND v.indicator = o.indicator
+        WHERE v.decided = 1 AND v.score IS NOT NULL GROUP BY v.evaluator, o.why, o.spent
+        ORDER BY v.evaluator, o.why, o.spent""",
+}
+"""What the running totals say, added up from the rows themselves."""
+
+
+def totals_hold(tx: Transaction) -> None:
+    for query, plainly in _ADDED_UP.items():
+        rows = [tuple(row) for row in tx._connection.exec_driver_sql(plainly)]
+        assert [tuple(row.values()) for row in tx.rows(query)] == rows, query
 
 
 def _is_request(entry: bytes) -> bool:

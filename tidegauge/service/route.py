@@ -92,6 +92,8 @@ def commit_verdicts(
             for sample in judged:
                 writer.freeze(sample, said[sample["request_id"]], known[sample["intent"]])
             test_keys |= writer.write()
+    won = set(final)
+    verdicts.add_totals(tx, (v for said in by_id.values() for name, v in said.items() if name in won))
     return Routed(final, test_keys)
 
 

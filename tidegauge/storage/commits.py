@@ -78,17 +78,9 @@ def commit_block(
         "plans_that_would_change", plan=result.newest_plan, time=result.last_event
     ):
         return Commit.STALE, set()
-    done = tx.rows(
-        "finish_block",
-        generation=block.generation,
-        start=block.start,
-        stop=block.stop,
-        records=result.records,
-        blanks=result.blanks,
-        quarantined=len(result.quarantined),
-        done_at=now,
-    )
-    if not done:
+    held = {"records": result.records, "blanks": result.blanks, "quarantined": len(result.quarantined)}
+    place = {"generation": block.generation, "start": block.start, "stop": block.stop}
+    if not tx.rows("finish_block", **place, **held, done_at=now):
         return Commit.LOST, set()
     _add_quarantine(tx, block, result.quarantined)
     _add_names(tx, result.rollup, known)
@@ -97,6 +89,7 @@ def commit_block(
     counts = _Counts(result.rollup)
     fresh = _add_samples(tx, block, result.samples, claim, counts, now)
     counts.write(tx)
+    tx.run("add_read_total", source=block.source, **held)  # last: all commits of a source meet in this row
     return Commit.WON, set(fresh)
 
 

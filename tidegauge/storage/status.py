@@ -18,6 +18,8 @@ _BLOCKS = ("planned", "done", "lost")
 def status(tx: Transaction, now: Micros) -> dict[str, Any]:
     """Counts as in the public contract; `seen = quarantined + unsampled + sampled + repeats` holds in them."""
     blocks = {row["state"]: row for row in tx.rows("status_blocks")}
+    read = {name: int(count or 0) for name, count in tx.rows("status_read")[0].items()}
+    states = {"done": read["blocks"], **{state: int(row["blocks"]) for state, row in blocks.items()}}
     tallies = tx.rows("status_tallies")
     samples = tx.rows("status_samples")
     review = tx.rows("status_review")
@@ -26,15 +28,15 @@ def status(tx: Transaction, now: Micros) -> dict[str, Any]:
         for row in sorted(tallies, key=lambda row: str(row["intent"]))
     }
     quarantine = _quarantine(tx)
-    oldest = min((row["oldest"] for name, row in blocks.items() if name == "planned"), default=None)
+    oldest = blocks["planned"]["oldest"] if "planned" in blocks else None
     return {
-        "seen": sum(int(row["records"]) for row in blocks.values()),
-        "quarantined": sum(int(row["quarantined"]) for row in blocks.values()),
+        "seen": read["records"],
+        "quarantined": read["quarantined"],
         **{key: sum(int(row[key]) for row in tallies) for key in ("unsampled", "sampled", "repeats")},
         **{key: sum(entry[key] for entry in per_intent.values()) for key in ("judged", "unscored", "pending")},
         "review": {key: sum(e["review"][key] for e in per_intent.values()) for key in _REVIEW},
-        "blocks": {key: int(blocks[key]["blocks"]) if key in blocks else 0 for key in _BLOCKS},
-        "blank_lines": sum(int(row["blanks"]) for row in blocks.values()),
+        "blocks": {key: states.get(key, 0) for key in _BLOCKS},
+        "blank_lines": read["blanks"],
         "duplicates_estimate": sum(float(row["estimate"] or 0) for row in tallies),
         "conflicting": int(tx.value("status_conflicting") or 0),
         "lag_seconds": 0.0 if oldest is None else max(0.0, (now - oldest) / SECOND),
