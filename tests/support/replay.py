@@ -92,7 +92,7 @@ def conserved(url: str, lines: list[bytes]) -> dict[str, Any]:
 _ADDED_UP = {
     "records_done": "SELECT sum(records + blanks) FROM blocks",
     "records_read": "SELECT sum(records) FROM blocks",
-    "status_read": "SELECT count(*), sum(records), sum(blanks), sum(quarantined) FROM blocks WHERE state = 'done'",
+    "status_read": "SELECT sum(1), sum(records), sum(blanks), sum(quarantined) FROM blocks WHERE state = 'done'",
     "asked_evaluators": """
         SELECT evaluator, count(*), sum(CASE WHEN answered_by = 'cache' THEN 1 ELSE 0 END),
             sum(CASE WHEN score IS NULL THEN 1 ELSE 0 END), sum(calls), sum(input_tokens), sum(output_tokens),
