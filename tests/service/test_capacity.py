@@ -69,7 +69,7 @@ def test_a_store_s_own_figures_count_once_there_are_enough(store: Store) -> None
         assert own(tx) == Own()
     add(1)
     with store.write() as tx:
-        tx.script("UPDATE verdicts SET calls = 40, input_tokens = 20000, output_tokens = 400")
+        tx.script("UPDATE score_totals SET calls = 120, input_tokens = 60000, output_tokens = 1200")
         assert own(tx) == Own(FEWEST_RECORDS / 2, 500, 10)
 
 

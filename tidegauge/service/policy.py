@@ -1,6 +1,8 @@
 """Policy snapshots: how suspicious a score is, and how likely it is to be reviewed, from labels in hand only.
 
-One snapshot an hour, of event time or of the clock, whichever moves first; f is fitted anew every six hours.
+One snapshot an hour, of event time or of the clock, whichever moves first; f is fitted anew every six hours. On an
+intent's first day the amount of its traffic is not known yet: there is one whenever that has grown by a tenth, or a
+label has taught something.
 """
 
 from collections.abc import Sequence
@@ -20,6 +22,7 @@ from tidegauge.storage.store import Row, Transaction
 
 BINS = UNSCORED_BIN + 1
 TRAILING_BLOCKS = 28  # 7 event days
+GROWTH = 1.1
 MEMORY_BLOCKS = 460  # a label keeps a tenth of its weight
 
 _encode = msgspec.json.Encoder(order="sorted").encode
@@ -59,6 +62,11 @@ class Policy(Value, frozen=True, kw_only=True):
     def bets(self) -> int:
         """Of a test that begins under this policy."""
         return rules.bets_for(self.labels_per_item)
+
+    def serves_for(self, newer: "Policy") -> bool:
+        """Whether a newer one would choose almost the same reviews."""
+        old, new = self.labels_per_item, newer.labels_per_item
+        return (self.f, self.surge.s) == (newer.f, newer.surge.s) and new / GROWTH <= old <= new * GROWTH
 
     def f_of(self, evaluator_hash: str, bin: int) -> float:
         """Calibrated P(hallucinated); the objective itself where nothing is known of the evaluator."""
@@ -156,9 +164,18 @@ class _Due:
         return bool(self.traffic) and self.newest - min(int(row["first_at"]) for row in self.traffic) >= DAY
 
     def is_due(self, now: Micros) -> bool:
-        if self.last is None or not self.settled or self._changed(self.last.policy):
+        if self.last is None or self._changed(self.last.policy):
             return True
-        return self.newest // HOUR != self.last.policy.surge.at // HOUR or now - self.last.made_at >= HOUR
+        return not self.settled or self._is_over(self.last, now)
+
+    def keeps(self, made: Policy, now: Micros) -> bool:
+        """Whether the last snapshot stays in force on the first day, though it is not quite what would be made now."""
+        if self.last is None or self.settled or self._changed(self.last.policy) or self._is_over(self.last, now):
+            return False
+        return self.last.policy.serves_for(made)
+
+    def _is_over(self, last: _Earlier, now: Micros) -> bool:
+        return self.newest // HOUR != last.policy.surge.at // HOUR or now - last.made_at >= HOUR
 
     def _changed(self, old: Policy) -> bool:
         return (old.objective, old.labels_per_day, old.owner, old.risk) != (
@@ -200,8 +217,11 @@ def _renewed(tx: Transaction, due: Sequence[_Due], now: Micros) -> dict[str, Pol
         )
         fitted = (last.f, last.shares, last.fitted_at) if last and one.keeps_f(now) else None
         policy = _policy(one, per_item, surge, fitted or (*_fit(own, everywhere, one.objective.theta0), one.newest))
-        _keep(tx, policy, now)
-        found[intent] = policy
+        if last and one.keeps(policy, now):
+            found[intent] = last
+        else:
+            _keep(tx, policy, now)
+            found[intent] = policy
     return found
 
 
