@@ -82,7 +82,16 @@ class Kafka:
 
     def _format(self, path: str, settings: Path) -> None:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        command = [java(), "-cp", path, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(settings)]
+        command = [
+            java(),
+            "-cp",
+            path,
+            "kafka.tools.StorageTool",
+            "format",
+            f"--cluster-id={cluster}",
+            "-c",
+            str(settings),
+        ]
         done = subprocess.run([*command, "--standalone"], capture_output=True, text=True, check=False)  # noqa: S603
         if done.returncode:
             raise EngineError(f"kafka storage: {(done.stdout + done.stderr).strip()}")
