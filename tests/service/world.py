@@ -56,15 +56,15 @@ def request(n: int, hours: float = 0.0, deployment: Deployment = NEW, intent: st
     )
 
 
-def ingest(tx: Transaction, requests: Iterable[Request], pi1: float = 1.0) -> None:
-    """What a committed block leaves behind, of requests that are all sampled."""
+def ingest(tx: Transaction, requests: Iterable[Request], pi1: float = 1.0, *, sampled: bool = True) -> None:
+    """What a committed block leaves behind, of requests that are all sampled, or none of them."""
     for r in requests:
         d = r.deployment
         tx.run("insert_deployment", deployment=d.id, **msgspec.structs.asdict(d))
         place = {"intent": r.intent, "deployment": d.id}
         if r.served_by in ("primary", "cache"):
             times = {"first_at": r.timestamp, "last_at": r.timestamp}
-            tx.run("add_cell", **place, block=test_block(r.timestamp), requests=1, sampled=1, **times)
+            tx.run("add_cell", **place, block=test_block(r.timestamp), requests=1, sampled=int(sampled), **times)
         names = {name: getattr(r, name) or "" for name in ("feature", "cohort", "experiment", "served_by")}
         segment = abs(hash((r.intent, d.id, *names.values()))) % 10**9
         tx.run("insert_segment", segment=segment, **place, **names)
@@ -77,6 +77,8 @@ def ingest(tx: Transaction, requests: Iterable[Request], pi1: float = 1.0) -> No
             retrieval_latency=b"",
             **dict.fromkeys(_COUNTS, 0),
         )
+        if not sampled:
+            continue
         tx.run(
             "insert_sample",
             request_id=r.request_id,

@@ -159,8 +159,10 @@ def test_two_that_see_a_canary_breach_open_one_incident(pg: Store, historical: b
     seen = []
 
     def look(store: Store) -> None:
+        with store.read() as tx:
+            looked = canary.look(tx, [section], NOW)
         with store.write() as tx:
-            seen.extend(canary.watch(tx, [section], lambda intent: "dry_run", rollback_body, NOW))
+            seen.extend(canary.keep(tx, looked, lambda intent: "dry_run", rollback_body, NOW))
 
     assert meet(pg, lock_tables("canaries"), look, look) == []
     assert len(seen) == 1

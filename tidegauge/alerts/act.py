@@ -18,6 +18,7 @@ def act(store: Store, config: Config, clock: Clock) -> None:
     for key in retry_conflicts(_behind, store, clock.now()):
         retry_conflicts(_decide, store, key, config, clock.now())
     retry_conflicts(_check, store, config, clock.now())
+    retry_conflicts(_watch_canaries, store, config, clock.now())
     wanted = burning.Objectives(config.slo, config.counted, config.as_objective)
     retry_conflicts(burning.check, store, wanted, clock.now())
     try:
@@ -38,8 +39,16 @@ def _check(store: Store, config: Config, now: Micros) -> None:
         health.check(tx, lambda intent: config.objective(intent).owner, config.judge_owner, now, config.judges_on)
         if judges_changed:
             interlock.watch(tx, config.judge_owner, now)
-        canary.watch(tx, config.canaries, config.rollback.mode_of, rollback_body, now)
         rollbacks.check(tx, config.rollback, now)
+
+
+def _watch_canaries(store: Store, config: Config, now: Micros) -> None:
+    """Compares two weeks of traffic while others may write."""
+    with store.read() as tx:
+        looked = canary.look(tx, config.canaries, now)
+    if looked:
+        with store.write() as tx:
+            canary.keep(tx, looked, config.rollback.mode_of, rollback_body, now)
 
 
 def _decide(store: Store, key: str, config: Config, now: Micros) -> None:

@@ -1,25 +1,28 @@
 """Canaries against their control: latency and task success on all traffic, hallucinations on confirmed positives.
 
-A trial is one canary (a name in the configuration) of one deployment, from its first request on; a new deployment under
-the same cohort starts a new trial. A breach is final.
+A trial is one canary (a name in the configuration) of one deployment, for 14 days from its first request on; a new
+deployment under the same cohort starts a new trial. A breach is final.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import log
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tidegauge.config import CanarySection, MatchSection
-from tidegauge.domain import DAY, HALLUCINATION, HOUR, Incident, Micros, Value, iso, short_hash
+from tidegauge.domain import DAY, Incident, Micros, Value, iso, short_hash
 from tidegauge.service import incidents, interlock, stops, tickets
-from tidegauge.slo.canary import Counts, Worsening, hallucination_evidence, latency_worsening, share_worsening
-from tidegauge.storage import histogram
+from tidegauge.service.canary_traffic import BUCKET, Arms, Traffic, positives
+from tidegauge.slo.canary import Worsening, hallucination_evidence, share_worsening
 from tidegauge.storage.store import Row, Transaction
 
-BUCKET = HOUR // 12
-LONGEST_TRIAL = 14 * DAY
+LENGTH = 14 * DAY
+"""Of a trial, in event time. It neither slides nor grows: what is ever looked at is fixed when it begins."""
+
+BREACH, ENDED = "breach", "ended"
+OVER = (BREACH, ENDED)
 GUARDRAILS = 3
 """The error probability of a trial is shared by latency, success and hallucinations."""
 
@@ -34,24 +37,19 @@ class Trial(Value, frozen=True, kw_only=True):
     deployment: str
     started_at: Micros
     state: str
-    """`running`, `breach`, or `waiting` where there is no traffic to compare."""
+    """`running`, `waiting` where there is no traffic to compare, `breach`, or `ended`: its time is up, and nothing was
+    proven. The last two are final."""
     as_of: Micros
     breached: tuple[str, ...]
     """Guardrails that were passed: latency, success, hallucination."""
     evidence: dict[str, Any]
 
 
-class _Arms(NamedTuple):
-    """Segments of both arms, by their number."""
+class Looked(NamedTuple):
+    """A canary, and what was seen of it."""
 
-    canary: dict[int, Row]
-    control: dict[int, Row]
-    deployment: str
-    since: int  # bucket
-
-    @property
-    def started_at(self) -> Micros:
-        return self.since * BUCKET
+    section: CanarySection
+    trial: Trial
 
 
 class _Breach(NamedTuple):
@@ -66,28 +64,38 @@ class _Breach(NamedTuple):
     episode: int = 0
 
 
-def watch(
+def look(tx: Transaction, canaries: Sequence[CanarySection], now: Micros) -> list[Looked]:
+    """Compares every configured canary whose trial is not over. It may take a while, and writes nothing."""
+    newest = tx.value("newest_traffic") if canaries else None
+    if newest is None:
+        return []
+    known = {row["canary"]: row for row in tx.rows("canaries")}
+    segments = tx.rows("segments_with_deployment")
+    stopped = stops.stopped(tx, now)
+    return [
+        Looked(section, _compare(tx, section, arms, newest))
+        for section in canaries
+        if not stops.is_stopped(stopped, section.intent)
+        for arms in _open_trials(tx, section, segments, known, newest)
+    ]
+
+
+def keep(
     tx: Transaction,
-    canaries: Sequence[CanarySection],
+    looked: Sequence[Looked],
     mode_of: Callable[[str], str],
     body: Callable[[Incident], bytes],
     now: Micros,
 ) -> list[Trial]:
-    """Looks at every configured canary; those that breach now, for the first time.
+    """Writes what was seen; the trials that breach now, for the first time.
 
     A breach opens an incident: its rollback is that of any other, `mode_of` an intent and `body` as for them.
     """
-    if not canaries:
-        return []
-    over = {row["canary"] for row in tx.rows("canaries") if row["state"] == "breach"}
-    segments = tx.rows("segments_with_deployment")
     stopped = stops.stopped(tx, now)
     found = []
-    for section in canaries:
-        arms = _arms(tx, section, segments)
-        if arms is None or _name(section, arms) in over or stops.is_stopped(stopped, section.intent):
+    for section, trial in looked:
+        if stops.is_stopped(stopped, section.intent):
             continue
-        trial = _look(tx, section, arms)
         kept = tx.run(
             "keep_canary",
             canary=trial.canary,
@@ -99,31 +107,32 @@ def watch(
             breached_at=now if trial.breached else None,
         )
         if trial.breached and kept:  # else another worker has seen it meanwhile
-            tickets.open_ticket(
-                tx,
-                kind="canary_breach",
-                subject={"canary": trial.name, "deployment": trial.deployment},
-                owner=section.owner,
-                evidence={"guardrails": list(trial.breached), **trial.evidence},
-                now=now,
-            )
-            breach = _Breach(
-                test_key=trial.canary,
-                indicator=f"canary.{trial.breached[0]}",
-                intent=section.intent,
-                deployment=trial.deployment,
-                first_at=trial.started_at,
-                last_at=trial.as_of,
-            )
-            evidence = {
-                "canary": trial.name,
-                "guardrails": list(trial.breached),
-                **trial.evidence,
-                "as_of": trial.as_of,
-            }
-            incidents.open_incident(tx, breach, evidence, mode=mode_of(section.intent), body=body, now=now)
+            _report(tx, section, trial, mode_of(section.intent), body, now)
             found.append(trial)
     return found
+
+
+def _report(
+    tx: Transaction,
+    section: CanarySection,
+    trial: Trial,
+    mode: str,
+    body: Callable[[Incident], bytes],
+    now: Micros,
+) -> None:
+    evidence = {"guardrails": list(trial.breached), **trial.evidence}
+    subject = {"canary": trial.name, "deployment": trial.deployment}
+    tickets.open_ticket(tx, kind="canary_breach", subject=subject, owner=section.owner, evidence=evidence, now=now)
+    breach = _Breach(
+        test_key=trial.canary,
+        indicator=f"canary.{trial.breached[0]}",
+        intent=section.intent,
+        deployment=trial.deployment,
+        first_at=trial.started_at,
+        last_at=trial.as_of,
+    )
+    told = {"canary": trial.name, **evidence, "as_of": trial.as_of}
+    incidents.open_incident(tx, breach, told, mode=mode, body=body, now=now)
 
 
 def canary_rows(tx: Transaction) -> list[dict[str, Any]]:
@@ -143,28 +152,35 @@ def canary_rows(tx: Transaction) -> list[dict[str, Any]]:
     ]
 
 
-def _arms(tx: Transaction, section: CanarySection, segments: Sequence[Row]) -> _Arms | None:
-    """Both arms of the canary's newest deployment; None where it has had no traffic lately."""
-    newest = tx.value("newest_traffic")
+def _open_trials(
+    tx: Transaction, section: CanarySection, segments: Sequence[Row], known: Mapping[str, Row], newest: Micros
+) -> Iterator[Arms]:
+    """The trial of the canary's newest deployment, and earlier ones whose time is up; without those that are over."""
     scope = [row for row in segments if section.intent in ("*", row["intent"])]
     mine = {row["segment"]: row for row in scope if _matches(section.canary, row)}
-    if newest is None or not mine:
-        return None
-    since = (newest - LONGEST_TRIAL) // BUCKET
-    first = {r["segment"]: int(r["bucket"]) for r in tx.rows_in("first_buckets", "segments", sorted(mine), since=since)}
-    began: dict[str, int] = {}
-    for segment, bucket in first.items():
-        deployment = mine[segment]["deployment"]
-        began[deployment] = min(began.get(deployment, bucket), bucket)
-    if not began:
-        return None
-    deployment = max(began, key=lambda name: (began[name], name))
-    return _Arms(
-        canary={n: row for n, row in mine.items() if row["deployment"] == deployment},
-        control={row["segment"]: row for row in scope if row["segment"] not in mine and _control(section, row)},
-        deployment=deployment,
-        since=began[deployment],
-    )
+    control = {row["segment"]: row for row in scope if row["segment"] not in mine and _control(section, row)}
+    began = _began(tx, section, mine, known, newest)
+    latest = max(began, key=lambda deployment: (began[deployment], deployment), default=None)
+    for deployment, since in sorted(began.items()):
+        trial = known.get(_id(section, deployment))
+        is_over = trial is not None and trial["state"] in OVER
+        if not is_over and (deployment == latest or newest >= since + LENGTH):
+            own = {number: row for number, row in mine.items() if row["deployment"] == deployment}
+            yield Arms(own, control, deployment, since, since + LENGTH)
+
+
+def _began(
+    tx: Transaction, section: CanarySection, mine: Mapping[int, Row], known: Mapping[str, Row], newest: Micros
+) -> dict[str, Micros]:
+    """When the trial of each deployment began: as it was kept, else its first request of the last days."""
+    deployments = {row["deployment"] for row in mine.values()}
+    kept = {name: known[_id(section, name)]["started_at"] for name in deployments if _id(section, name) in known}
+    new = sorted(number for number, row in mine.items() if row["deployment"] not in kept)
+    began: dict[str, Micros] = {}
+    for row in tx.rows_in("first_buckets", "segments", new, since=(newest - LENGTH) // BUCKET):
+        deployment, at = mine[row["segment"]]["deployment"], int(row["bucket"]) * BUCKET
+        began[deployment] = min(began.get(deployment, at), at)
+    return kept | began
 
 
 def _control(section: CanarySection, row: Row) -> bool:
@@ -176,16 +192,16 @@ def _matches(match: MatchSection, row: Row) -> bool:
     return all(row[name] == value for name, value in wanted.items() if value is not None)
 
 
-def _name(section: CanarySection, arms: _Arms) -> str:
-    return short_hash("canary", section.name, arms.deployment)
+def _id(section: CanarySection, deployment: str) -> str:
+    return short_hash("canary", section.name, deployment)
 
 
-def _look(tx: Transaction, section: CanarySection, arms: _Arms) -> Trial:
-    traffic = _Traffic(tx, arms)
+def _compare(tx: Transaction, section: CanarySection, arms: Arms, newest: Micros) -> Trial:
+    traffic = Traffic(tx, arms)
     alpha = section.alpha / GUARDRAILS
     latency = traffic.latency(alpha)
     success = share_worsening(traffic.canary, traffic.control, alpha)
-    log_e, positives = _hallucination(tx, section, arms, traffic)
+    log_e, positives = _hallucination(tx, section, arms)
     breached = [
         name
         for name, bad in (
@@ -202,74 +218,33 @@ def _look(tx: Transaction, section: CanarySection, arms: _Arms) -> Trial:
         "alpha": section.alpha,
         "requests": {"canary": int(traffic.canary.requests.sum()), "control": int(traffic.control.requests.sum())},
     }
-    as_of = (arms.since + len(traffic.canary.requests)) * BUCKET
     idle = not traffic.canary.requests.sum() or not traffic.control.requests.sum()
+    going = ENDED if newest >= arms.until else "waiting" if idle else "running"
     return Trial(
-        canary=_name(section, arms),
+        canary=_id(section, arms.deployment),
         name=section.name,
         deployment=arms.deployment,
-        started_at=arms.started_at,
-        state="breach" if breached else "waiting" if idle else "running",
-        as_of=as_of,
+        started_at=arms.since,
+        state=BREACH if breached else going,
+        as_of=traffic.until,
         breached=tuple(breached),
-        evidence={**evidence, "as_of": iso(as_of)},
+        evidence={**evidence, "as_of": iso(traffic.until)},
     )
 
 
-class _Traffic:
-    """All requests of both arms since the trial's start, by 5-minute bucket."""
-
-    def __init__(self, tx: Transaction, arms: _Arms) -> None:
-        self._arms = arms
-        rows = tx.rows_in("buckets_of_segments", "segments", sorted(arms.canary | arms.control), since=arms.since)
-        self._length = max((int(row["bucket"]) for row in rows), default=arms.since - 1) - arms.since + 1
-        self._sides = [[row for row in rows if row["segment"] in side] for side in (arms.canary, arms.control)]
-        self.canary, self.control = (self._counts(side) for side in self._sides)
-
-    def latency(self, alpha: float) -> Worsening:
-        unpacked = [[(row, histogram.unpack(row["latency"])) for row in side] for side in self._sides]
-        numbers = np.unique(np.concatenate([t[:, 0] for side in unpacked for _, t in side] or [np.empty(0, np.int64)]))
-        arms = []
-        for side in unpacked:
-            table = np.zeros((self._length, max(len(numbers), 1)), dtype=np.int64)
-            for row, counts in side:
-                table[int(row["bucket"]) - self._arms.since, np.searchsorted(numbers, counts[:, 0])] += counts[:, 1]
-            arms.append(table)
-        return latency_worsening(arms[0], arms[1], histogram.values(numbers), alpha)
-
-    def share(self, time: Micros) -> float:
-        """The canary's share of both arms' traffic on the day of a time; 0 without any."""
-        first = max(time // DAY * DAY // BUCKET - self._arms.since, 0)
-        day = slice(first, first + DAY // BUCKET)
-        mine, theirs = int(self.canary.requests[day].sum()), int(self.control.requests[day].sum())
-        return mine / (mine + theirs) if mine else 0.0
-
-    def _counts(self, rows: Sequence[Row]) -> Counts:
-        requests, bad = np.zeros(self._length, dtype=np.int64), np.zeros(self._length, dtype=np.int64)
-        segments = self._arms.canary | self._arms.control
-        for row in rows:
-            place = int(row["bucket"]) - self._arms.since
-            requests[place] += row["requests"]
-            fell_back = segments[row["segment"]]["served_by"] == "fallback"
-            unhappy = row["errors"] + row["timeouts"] + row["feedback_down"]
-            bad[place] += row["requests"] if fell_back else min(unhappy, row["requests"])
-        return Counts(requests, bad)
-
-
-def _hallucination(tx: Transaction, section: CanarySection, arms: _Arms, traffic: _Traffic) -> tuple[float | None, int]:
+def _hallucination(tx: Transaction, section: CanarySection, arms: Arms) -> tuple[float | None, int]:
     """Log evidence and the number of positives; no evidence while a judge is not believed."""
     if interlock.distrusted(tx):
         return None, 0
-    entries = []
-    for row in tx.rows("positives_by_segment", indicator=HALLUCINATION, since=arms.started_at):
+
+    def side(row: Row) -> bool | None:
         if section.intent not in ("*", row["intent"]):
-            continue
-        is_canary = _matches(section.canary, row)
-        if row["deployment"] != arms.deployment if is_canary else not _control(section, row):
-            continue
-        share = traffic.share(row["timestamp"])
-        if 0 < share < 1:
-            entries.append((is_canary, share))
+            return None
+        if _matches(section.canary, row):
+            return True if row["deployment"] == arms.deployment else None
+        return False if _control(section, row) else None
+
+    entries = positives(tx, arms, side)
     return hallucination_evidence(entries), len(entries)
 
 
