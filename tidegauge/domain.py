@@ -225,7 +225,7 @@ class Verdict(Value, frozen=True, kw_only=True):
     """Bin of the deciding raw score, 0..7, or UNSCORED_BIN."""
     reason: str = ""
     why: str = ""
-    """Why it was the last step: `sure`, `outside the band`, `last step`, `budget spent`, `shed`, `injection`."""
+    """Why it was the last step: `sure`, `outside the band`, `last step`, `budget spent`, `shed`, `injection`, …."""
     content: str = ""
     """Hash of what evaluators see of the request: the key of the verdict cache."""
     calibration: str = ""

@@ -84,3 +84,20 @@ ON CONFLICT (judge) DO UPDATE SET failures = judge_failures.failures + excluded.
 
 -- name: judge_failures
 SELECT judge, failures, calls, since, last_at, reason FROM judge_failures ORDER BY judge
+
+-- name: failures_of_samples
+SELECT request_id, failing, failures, failed_at, answers_then FROM samples WHERE request_id IN :ids AND state = 'pending'
+
+-- name: answers_of_judges
+SELECT evaluator, CAST(sum(answers) AS BIGINT) AS answers FROM judge_identities WHERE evaluator IN :judges
+GROUP BY evaluator
+
+-- name: samples_that_fail
+SELECT count(*) FROM (SELECT request_id FROM samples WHERE state = 'pending' AND failing = :judge LIMIT :most) AS waiting
+
+-- name: note_failure
+UPDATE samples SET failing = :failing, failures = :failures, failed_at = :failed_at, answers_then = :answers_then
+WHERE request_id = :request_id AND state = 'pending'
+
+-- name: status_judge_failed
+SELECT count(*) FROM outcomes WHERE why = 'judge_failed'

@@ -11,11 +11,13 @@ from tests.support.ingest import Now
 from tidegauge.cli import main
 from tidegauge.config import Config
 from tidegauge.domain import MINUTE
+from tidegauge.service import unanswerable
 from tidegauge.service.interlock import health_rows
 from tidegauge.service.tickets import ticket_rows
 from tidegauge.storage.status import status
 from tidegauge.storage.store import Store
 from tidegauge.testing.judge_server import Fault, JudgeServer
+from tidegauge.testing.loopback import Call
 
 KEY = "sk-test-0123456789abcdef"
 REFUSED = Fault("status", 401, text=f"Incorrect API key provided: {KEY}")
@@ -94,3 +96,32 @@ def test_commands_name_what_does_not_answer(
     for command in (["status"], ["judge", "health"], ["judge", "health", "--json"], ["tickets", "--json"]):
         assert main(command) == 0
         assert said in capsys.readouterr().out, command
+
+
+class _Poisoned(JudgeServer):
+    """Fails at one answer, whenever it is asked about it."""
+
+    def respond(self, call: Call) -> None:
+        if b"poison" in call.body:
+            call.send_json(500, {"error": {"message": "worker crashed"}})
+        else:
+            super().respond(call)
+
+
+def test_a_sample_that_only_ever_fails_is_unscored_and_counted(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = Now()
+    write(tmp_path, "log", ["poison"])
+    with _Poisoned() as server:
+        config = configured(store, server)
+        for number in range(unanswerable.MOST):
+            write(tmp_path, f"log{number}", [f"Refunds take {number} or {n} days." for n in range(5)])
+            look(config, store, tmp_path, clock)
+            clock.time += 15 * MINUTE
+    with store.read() as tx:
+        found = status(tx, clock.now())
+    assert (found["judged"], found["unscored"], found["pending"]) == (5 * unanswerable.MOST, 1, 0)
+    assert found["evaluation"]["judge_failed"] == 1
+    assert main(["--store", store.url, "status"]) == 0
+    assert "judge_failed: 1 " in capsys.readouterr().out

@@ -139,7 +139,7 @@ def test_reviewers_and_status_see_why(store: Store):
         "per_intent": {},
         "quarantine": {},
         "quarantine_examples": {},
-        "evaluation": {"judges": {}, "failing": {}, "spent": 0, "shed": 0, "coverage": None},
+        "evaluation": {"judges": {}, "failing": {}, "spent": 0, "shed": 0, "judge_failed": 0, "coverage": None},
         "surges": {"refunds": shown},
         "flow": waiting,
     }

@@ -115,6 +115,8 @@ def _judges(evaluation: Mapping[str, Any]) -> list[str]:
         lines.append(f"budget spent: {spent} samples keep a cheaper verdict")
     if evaluation["shed"]:
         lines.append(f"shed: {evaluation['shed']} samples waited too long for a judge and keep a cheaper verdict")
+    if evaluation["judge_failed"]:
+        lines.append(f"judge_failed: {evaluation['judge_failed']} samples got no answer where others did; unscored")
     if evaluation["coverage"] is not None:
         lines.append(f"coverage {evaluation['coverage']:.1%} of the samples")
     return lines

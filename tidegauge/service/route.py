@@ -22,7 +22,7 @@ from tidegauge.domain import (
     Verdict,
     test_block,
 )
-from tidegauge.service import episodes, interlock
+from tidegauge.service import episodes, interlock, unanswerable
 from tidegauge.service import policy as policy_service
 from tidegauge.service.objectives import rule_of
 from tidegauge.service.policy import Policy
@@ -70,8 +70,9 @@ def commit_verdicts(
     """Writes verdicts, outcomes, sums and review cases of samples that are still pending.
 
     `policies` are those read at the start of the tick, by intent; one that is missing is made here. Verdicts of further
-    indicators become final with the sample's own one; while one of them is pending the sample is.
+    indicators become final with the sample's own one; while one is pending the sample is, until it is given up.
     """
+    found = unanswerable.give_up(tx, found, now)
     held = {v.request_id for v in found if v.state is EvaluationState.PENDING}
     settled = [_held(v) if v.request_id in held else v for v in found]
     final = verdicts.commit_verdicts(tx, settled, now, now if routing.patient else 0)

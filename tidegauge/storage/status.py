@@ -70,6 +70,7 @@ def _evaluation(tx: Transaction, now: Micros, sampled: int) -> dict[str, Any]:
         "coverage": unspent / sampled if sampled else None,
         "spent": sum(int(row["samples"]) for row in steps if row["spent"]),
         "shed": sum(int(row["samples"]) for row in steps if row["why"] == _SHED),
+        "judge_failed": int(tx.value("status_judge_failed") or 0),
         "decided_by": {f"{row['evaluator']}: {row['why']}": int(row["samples"]) for row in steps},
         "cache": {"asked": scores, "hits": hits, "hit_rate": hits / scores if scores else None},
         "judges": asked,
