@@ -17,9 +17,6 @@ from tidegauge.storage.store import Store, Transaction
 
 KEY_VARIABLE = "TIDEGAUGE_SAMPLING_KEY"
 
-HEADWAY = 600 * domain.SECOND
-"""A new plan row holds from at least this long after the newest event: no committed record may fall under it."""
-
 _SPAN = 2**64
 
 
@@ -154,8 +151,7 @@ def _add(
         plans = rows.plans(tx)
         if not plans:
             raise UsageError("the store has no sampling plan yet: `tidegauge run` writes the first one")
-        newest = rows.newest_event(tx)
-        earliest = HEADWAY + (clock.now() if newest is None else newest)
+        earliest = rows.earliest(tx, clock.now())
         start = earliest if valid_from is None else valid_from
         if start < earliest:
             raise UsageError(

@@ -41,6 +41,8 @@ class StoreSection(Section, frozen=True, kw_only=True):
 
 class SamplingSection(Section, frozen=True, kw_only=True):
     rate: Rate = 0.02
+    escalate: bool = True
+    """Where evidence is wanted, sample that deployment of that intent five times as much meanwhile."""
 
 
 class IntentSection(Section, frozen=True, kw_only=True):
@@ -117,7 +119,6 @@ class JudgeSection(Section, frozen=True, kw_only=True):
     votes: Positive = 1
     """How often it is asked where its score lies within `uncertain`."""
     uncertain: tuple[Rate, ...] = (0.3, 0.7)
-
     owner: str = "platform"
     """Who is told when it changes."""
 
@@ -260,8 +261,7 @@ class FlinkSection(Section, frozen=True, kw_only=True):
     checkpoint_seconds: Annotated[float, msgspec.Meta(gt=0)] = 1.0
     environment: Literal["loopback", "external", "process", "docker"] = "loopback"
     environment_config: str | None = None
-    """As Beam's --environment_config: address of the worker pool, command of the process, or container image. By
-    default a process is the `tidegauge-worker` of this installation."""
+    """Address of the worker pool, command of the process (by default the `tidegauge-worker` here), container image."""
 
 
 class StreamSection(Section, frozen=True, kw_only=True):

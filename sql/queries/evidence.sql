@@ -113,6 +113,14 @@ UPDATE test_keys SET read_block = :read_block, log_e = :log_e, max_log_e = :max_
     escalated = :escalated
 WHERE test_key = :test_key
 
+-- name: wishes
+SELECT k.test_key, k.intent, k.deployment, k.episode, k.last_at, (SELECT max(c.last_at) FROM cells c
+    WHERE c.intent = k.intent AND c.deployment = k.deployment) AS seen
+FROM test_keys k WHERE k.escalated = 1 ORDER BY k.test_key
+
+-- name: end_wish
+UPDATE test_keys SET escalated = 2 WHERE test_key = :test_key AND escalated = 1
+
 -- name: confirmed_positives
 SELECT request_id FROM outcomes WHERE test_key = :test_key AND y = 1 ORDER BY test_block DESC, request_id LIMIT :most
 

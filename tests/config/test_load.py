@@ -50,7 +50,10 @@ rollback: {mode: auto, webhook: {url: "https://hooks.example/x"}}
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("sampling:\n  raet: 0.1", "tidegauge.yaml:2: sampling.raet: unknown key; allowed: rate; did you mean rate?"),
+        (
+            "sampling:\n  raet: 0.1",
+            "tidegauge.yaml:2: sampling.raet: unknown key; allowed: escalate, rate; did you mean",
+        ),
         ("samplign: {}", "tidegauge.yaml:1: samplign: unknown key; allowed: "),
         ("sampling: {rate: -0.1}", "tidegauge.yaml:1: sampling.rate: expected a number from 0 to 1, got -0.1"),
         ("sampling: {rate: many}", "tidegauge.yaml:1: sampling.rate: expected a number from 0 to 1, got text"),

@@ -9,7 +9,8 @@ from tests.service.sums import check_sums, month, rows
 from tests.service.world import NEW, OLD, commit, decide_all, ingest, judge, label, table
 from tidegauge.domain import Deployment, Incident
 from tidegauge.service import incidents, tickets, words
-from tidegauge.service.decide import Escalation, behind
+from tidegauge.service.decide import behind
+from tidegauge.service.wishes import Escalation
 from tidegauge.slo import log_evidence
 from tidegauge.slo.evidence import Rule
 from tidegauge.storage.store import Store
@@ -21,7 +22,9 @@ def test_without_labels_there_is_never_a_breach(store: Store):
     judge(store, month(200, every=0.1), bins=[7] * 200)
     decisions = decide_all(store)
     assert [d.breach for d in decisions] == [False]
-    assert decisions[0].escalation == Escalation(intent="refunds", deployment=NEW.id)
+    wish = decisions[0].escalation
+    assert wish == Escalation(intent="refunds", deployment=NEW.id, why=wish.why)
+    assert wish.why.startswith("200 of 200 flagged, 0 of ")
     assert table(store, "incidents") == []
     row = rows(store)[0]
     assert (row["rate"], row["low"], row["high"], row["state"]) == (None, 0, 1, "evidence_wanted")

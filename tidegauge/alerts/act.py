@@ -8,7 +8,7 @@ from tidegauge.alerts.event import rollback_body
 from tidegauge.alerts.notices import notify
 from tidegauge.config import Config
 from tidegauge.domain import Clock, Micros
-from tidegauge.service import burning, canary, health, interlock, label, review, rollbacks
+from tidegauge.service import burning, canary, health, interlock, label, review, rollbacks, wishes
 from tidegauge.service import decide as decisions
 from tidegauge.storage.store import Store, retry_conflicts
 
@@ -40,6 +40,7 @@ def _check(store: Store, config: Config, now: Micros) -> None:
         if judges_changed:
             interlock.watch(tx, config.judge_owner, now)
         rollbacks.check(tx, config.rollback, now)
+        wishes.check(tx, config.sampling.escalate, now)
 
 
 def _watch_canaries(store: Store, config: Config, now: Micros) -> None:
@@ -54,7 +55,9 @@ def _watch_canaries(store: Store, config: Config, now: Micros) -> None:
 def _decide(store: Store, key: str, config: Config, now: Micros) -> None:
     with store.write() as tx:
         mode = config.rollback.mode_of(tx.value("intent_of_key", test_key=key) or "")
-        decisions.decide(tx, key, mode, rollback_body, now)
+        decision = decisions.decide(tx, key, mode, rollback_body, now)
+        if decision.escalation is not None and config.sampling.escalate:
+            wishes.escalate(tx, decision.escalation, now)
 
 
 def import_and_act(store: Store, config: Config, clock: Clock, lines: Iterable[bytes | str]) -> dict[str, Any]:

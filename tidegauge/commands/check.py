@@ -82,7 +82,8 @@ def describe(config: Config, signed: bool) -> Iterator[str]:
         yield f"source     {_shown(source)}"
     if not config.sources:
         yield "source     none; give --log GLOB to run"
-    yield f"sampling   {100 * config.sampling.rate:g} % of the requests"
+    raised = "; five times as many where evidence is wanted" if config.sampling.escalate else ""
+    yield f"sampling   {100 * config.sampling.rate:g} % of the requests{raised}"
     judges = {"judge": config.judge, **config.judges}
     yield f"evaluators {', '.join(step.name for step in config.evaluation.steps if step.name not in judges)}"
     asked = [(s.name, judges[s.name]) for s in config.evaluation.steps if s.name in judges and judges[s.name].on]

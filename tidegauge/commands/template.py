@@ -38,6 +38,7 @@ sources:                               # JSON lines, a request each: docs/reques
 sampling:
   rate: 0.02                           # share of the requests that is judged; fixed by the first run, see
                                        # `tidegauge sampling set`
+  #escalate: true                      # five times as much of a deployment while evidence of it is wanted
 
 intents:
   "*":                                 # every intent that is not named below

@@ -4,25 +4,18 @@ from collections.abc import Callable, Mapping
 from math import inf, log
 
 from tidegauge.domain import TEST_BLOCK, Incident, Micros, Value
-from tidegauge.service import attribution, incidents, interlock, stops, tickets
+from tidegauge.service import attribution, incidents, interlock, stops, tickets, wishes
 from tidegauge.service.rate import Shown, complete_to, shown
+from tidegauge.service.wishes import Escalation
 from tidegauge.slo import Rule, log_evidence
 from tidegauge.slo.rates import wilson_lower
 from tidegauge.storage import evidence
 from tidegauge.storage.evidence import TestKey
 from tidegauge.storage.store import Row, Transaction
 
-_WANTED = 10.0  # what the priority of waiting cases is raised by
 _STRONG = log(10)
 _FEWEST = 20  # items before the share that the judge flags says anything
 _NAIVE = 2.0  # times the objective
-
-
-class Escalation(Value, frozen=True, kw_only=True):
-    """A wish: sample this deployment of this intent five times as much, from now on."""
-
-    intent: str
-    deployment: str
 
 
 class Decision(Value, frozen=True, kw_only=True):
@@ -64,6 +57,7 @@ def decide(tx: Transaction, test_key: str, mode: str, body: Callable[[Incident],
         incident = incidents.open_incident(tx, key, _evidence(reading, rule, seen, mode), mode=mode, body=body, now=now)
     believed = not interlock.distrusted(tx)
     wanted = not breach and wants_evidence(seen, reading.max_log_e, rule, believed=believed)
+    wanted = wanted and not incidents.is_historical(tx, key)
     escalation = _note_wish(tx, key, wanted, seen, terms=terms, now=now)
     tx.run(
         "record_decision",
@@ -116,24 +110,12 @@ def _mix_alone(tx: Transaction, key: TestKey, owner: str, now: Micros) -> bool:
 def _note_wish(
     tx: Transaction, key: TestKey, wanted: bool, seen: Shown, *, terms: Row, now: Micros
 ) -> Escalation | None:
-    """Opens or closes the ticket, and moves the waiting cases to the front; the wish, once per test."""
-    subject = {"intent": key.intent, "deployment": key.deployment, "episode": key.episode}
-    if not wanted:
-        if key.escalated == 1:
-            tickets.close_ticket(tx, tickets.ticket_id("evidence_wanted", subject), now)
-        return None
-    if key.escalated == 1:
-        return None
-    tickets.open_ticket(
-        tx,
-        kind="evidence_wanted",
-        subject=subject,
-        owner=terms["owner"],
-        evidence=_counts(seen) | {"objective": terms["theta0"]},
-        now=now,
-    )
-    tx.run("raise_cases", indicator=key.indicator, test_key=key.test_key, step=_WANTED, why="evidence_wanted")
-    return Escalation(intent=key.intent, deployment=key.deployment) if key.escalated == 0 else None
+    """Begins or ends the wish where that changes."""
+    if wanted and key.escalated != 1:
+        return wishes.begin(tx, key, terms["owner"], _counts(seen) | {"objective": terms["theta0"]}, now)
+    if key.escalated == 1 and not wanted:
+        wishes.end(tx, key, now)
+    return None
 
 
 def _counts(seen: Shown) -> dict[str, int]:

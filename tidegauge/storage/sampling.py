@@ -1,5 +1,6 @@
 """Sampling plan rows and the key: what chose every sample, for ever."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from tidegauge.domain import Micros, Value
@@ -9,6 +10,9 @@ BEGINNING: Micros = -(2**62)
 """The event time from which the first plan row holds."""
 
 FIVE_MINUTES: Micros = 300_000_000
+
+HEADWAY: Micros = 600_000_000
+"""A new plan row holds from at least this long after the newest event: no committed record may fall under it."""
 
 _LOCK = 7_483_920_147
 
@@ -76,3 +80,15 @@ def newest_event(tx: Transaction) -> Micros | None:
     """The end of the newest 5 minutes with traffic."""
     bucket = tx.value("newest_bucket")
     return None if bucket is None else (int(bucket) + 1) * FIVE_MINUTES
+
+
+def earliest(tx: Transaction, now: Micros) -> Micros:
+    """From when a new plan row may hold."""
+    newest = newest_event(tx)
+    return HEADWAY + (now if newest is None else newest)
+
+
+def in_force(plans: Sequence[Plan], intent: str, deployment: str, time: Micros) -> Plan | None:
+    """The row that holds for an event: of those that match, the one with the latest `valid_from`."""
+    found = [p for p in plans if p.intent in ("", intent) and p.deployment in ("", deployment) and p.valid_from <= time]
+    return max(found, key=lambda p: (p.valid_from, p.plan), default=None)

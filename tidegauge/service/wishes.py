@@ -1,0 +1,112 @@
+"""Wishes for evidence: labels are missing where they would decide.
+
+A wish is a ticket, moves waiting cases to the front, and raises how often its deployment is sampled. It ends with the
+need for it, and with the deployment: nobody can ask more of what carries no traffic any more.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from tidegauge.domain import DAY, Micros, Value
+from tidegauge.service import tickets
+from tidegauge.storage import sampling
+from tidegauge.storage.evidence import TestKey
+from tidegauge.storage.sampling import Plan
+from tidegauge.storage.store import Transaction
+
+WANTED = "evidence_wanted"
+FACTOR = 5
+"""How many times as much is sampled."""
+
+_PRIORITY = 10.0  # what the priority of waiting cases is raised by
+_RAISED, _ENDED = f"{WANTED}, by tidegauge: ", f"{WANTED} no more, by tidegauge: "
+
+
+class Escalation(Value, frozen=True, kw_only=True):
+    """A wish: sample this deployment of this intent five times as much, from now on."""
+
+    intent: str
+    deployment: str
+    why: str = ""
+
+
+def begin(tx: Transaction, key: TestKey, owner: str, found: Mapping[str, float], now: Micros) -> Escalation | None:
+    """The wish of a test, once per test."""
+    tickets.open_ticket(tx, kind=WANTED, subject=_subject(key), owner=owner, evidence=dict(found), now=now)
+    tx.run("raise_cases", indicator=key.indicator, test_key=key.test_key, step=_PRIORITY, why=WANTED)
+    if key.escalated:
+        return None
+    items = found["judged"] + found["unscored"]
+    why = f"{found['flagged']} of {items} flagged, {found['labelled']} of {found['reviewed']} reviews came back"
+    return Escalation(intent=key.intent, deployment=key.deployment, why=why)
+
+
+def end(tx: Transaction, key: TestKey, now: Micros) -> None:
+    tickets.close_ticket(tx, tickets.ticket_id(WANTED, _subject(key)), now)
+
+
+def _subject(key: TestKey) -> dict[str, str | int]:
+    return {"intent": key.intent, "deployment": key.deployment, "episode": key.episode}
+
+
+def escalate(tx: Transaction, wish: Escalation, now: Micros) -> Plan | None:
+    """Writes the plan row of a wish; None where one holds already, or would change nothing.
+
+    Nor in a replay, whose newest event is a day from the clock: nothing more is to come of it.
+    """
+    newest = sampling.newest_event(tx)
+    if newest is None or abs(now - newest) > DAY:
+        return None
+    sampling.lock(tx, shared=False)
+    plans, start = sampling.plans(tx), sampling.earliest(tx, now)
+    place = (wish.intent, wish.deployment)
+    standing = sampling.in_force(plans, *place, start)
+    if standing is None or _is_raised(plans, place, start):
+        return None
+    rate = min(1.0, FACTOR * standing.rate)
+    if rate <= standing.rate:
+        return None
+    reason = f"{_RAISED}{wish.why}; before {standing.rate:g}"
+    return sampling.add_plan(tx, start, rate, *place, plans[0].key_fingerprint, reason, now)
+
+
+def check(tx: Transaction, escalates: bool, now: Micros) -> list[Plan]:
+    """Ends wishes whose deployment is gone, then escalations that no wish needs; the rows that say so."""
+    newest = tx.value("newest_traffic") or 0
+    wishes = tx.rows("wishes")
+    wanted = set()
+    for row in wishes:
+        if newest - (row["seen"] or row["last_at"]) >= DAY:
+            tickets.close_ticket(tx, tickets.ticket_id(WANTED, {k: row[k] for k in _SUBJECT}), now)
+            tx.run("end_wish", test_key=row["test_key"])
+        elif escalates:
+            wanted.add((row["intent"], row["deployment"]))
+    return _relax(tx, wanted, now)
+
+
+_SUBJECT = ("intent", "deployment", "episode")
+
+
+def _relax(tx: Transaction, wanted: set[tuple[str, str]], now: Micros) -> list[Plan]:
+    """Back to what the rows of people say. Where they set another rate meanwhile, that one stays."""
+    plans = sampling.plans(tx)
+    raised = {(p.intent, p.deployment) for p in plans if p.reason.startswith(_RAISED)} - wanted
+    start = sampling.earliest(tx, now)
+    if not any(_is_raised(plans, place, start) for place in raised):
+        return []
+    sampling.lock(tx, shared=False)
+    plans, start = sampling.plans(tx), sampling.earliest(tx, now)
+    ours = (_RAISED, _ENDED)
+    theirs = [plan for plan in plans if not plan.reason.startswith(ours)]
+    found = []
+    for place in sorted(raised):
+        former = sampling.in_force(theirs, *place, start)
+        if former is not None and _is_raised(plans, place, start):
+            reason = f"{_ENDED}as in plan {former.plan}"
+            print_ = plans[0].key_fingerprint
+            found.append(sampling.add_plan(tx, start, former.rate, *place, print_, reason, now))
+    return found
+
+
+def _is_raised(plans: Sequence[Plan], place: tuple[str, str], time: Micros) -> bool:
+    plan = sampling.in_force(plans, *place, time)
+    return plan is not None and plan.reason.startswith(_RAISED)
