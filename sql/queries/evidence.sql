@@ -134,6 +134,10 @@ FROM rollup_5m r JOIN segments s ON s.segment = r.segment
 WHERE (s.intent = :intent OR :intent = '*') AND s.served_by IN ('primary', 'cache') AND r.bucket >= :since
 GROUP BY r.bucket / 12, s.deployment ORDER BY 1, 2
 
+-- name: traffic_blocks
+SELECT block, deployment, CAST(sum(requests) AS BIGINT) AS requests FROM cells
+WHERE (intent = :intent OR :intent = '*') AND block >= :since GROUP BY block, deployment ORDER BY block, deployment
+
 -- name: traffic_of_cells
 SELECT intent, deployment, sum(requests) AS requests, sum(sampled) AS sampled, sum(final) AS final,
     max(last_at) AS last_at

@@ -1,13 +1,11 @@
 """Incidents: opened once per intent and deployment with their webhook, then in the hands of people."""
 
 import json
-from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from tidegauge.domain import (
     DAY,
-    HOUR,
     DeliveryState,
     Deployment,
     Incident,
@@ -19,29 +17,14 @@ from tidegauge.domain import (
 )
 from tidegauge.errors import UsageError
 from tidegauge.service import tickets
+from tidegauge.service.last_good import Place, last_good
 from tidegauge.service.protocol import TIDEGAUGE, move, note, stage_of
 from tidegauge.storage import evidence
 from tidegauge.storage.store import Transaction
 
 EXAMPLES = 5
-SHARE_OF_TRAFFIC = 0.1
-"""A deployment that never had this share of an intent's requests for an hour is nothing to go back to."""
-
-_LOOK_BACK = 28 * DAY
-_BUCKETS_AN_HOUR = 12
 _STATE = {"dry_run": DeliveryState.DRY_RUN, "approve": DeliveryState.HELD, "auto": DeliveryState.DUE}
 _UNKNOWN = Deployment(model_version="", prompt_version="", retrieval_index="")
-
-
-class Place(Protocol):
-    """A deployment of an intent, and when it began."""
-
-    @property
-    def intent(self) -> str: ...
-    @property
-    def deployment(self) -> str: ...
-    @property
-    def first_at(self) -> Micros: ...
 
 
 class Breached(Place, Protocol):
@@ -164,36 +147,6 @@ def is_historical(tx: Transaction, key: Breached) -> bool:
     newest = tx.value("newest_traffic") or 0
     own = tx.value("newest_traffic_of", intent=key.intent, deployment=key.deployment) or key.last_at
     return bool(newest - own >= DAY)
-
-
-def last_good(tx: Transaction, key: Place) -> str | None:
-    """Id of the newest earlier deployment that had a tenth of the intent for an hour and is not breached itself.
-
-    One that was only ever tried, as a canary or in an experiment, is no release to go back to, unless it led for a day.
-    """
-    began = tx.value("first_traffic_of", intent=key.intent, deployment=key.deployment) or key.first_at
-    since = (began - _LOOK_BACK) // (HOUR // _BUCKETS_AN_HOUR)
-    hours: dict[int, dict[str, int]] = {}
-    tried = {row["deployment"] for row in tx.rows("canaries")}
-    outside: Counter[str] = Counter()
-    days: dict[int, Counter[str]] = {}
-    for row in tx.rows("hourly_traffic", intent=key.intent, since=since):
-        hours.setdefault(int(row["hour"]), {})[row["deployment"]] = int(row["requests"])
-        outside[row["deployment"]] += int(row["outside"])
-        days.setdefault(int(row["hour"]) // 24, Counter())[row["deployment"]] += int(row["requests"])
-    first: dict[str, int] = {}
-    newest: dict[str, int] = {}
-    for hour, requests in sorted(hours.items()):
-        for deployment, count in requests.items():
-            first.setdefault(deployment, hour)
-            if count >= SHARE_OF_TRAFFIC * sum(requests.values()):
-                newest[deployment] = hour
-    breached = {row["deployment"] for row in tx.rows("breached_deployments", intent=key.intent)} | {key.deployment}
-    limit = first.get(key.deployment, began // HOUR)
-    led = {day.most_common(1)[0][0] for day in days.values()}
-    releases = {name for name in newest if name in led or (outside[name] and name not in tried)}
-    good = [name for name in releases - breached if first[name] < limit]
-    return max(good, key=lambda name: (newest[name], first[name], name), default=None)
 
 
 def _examples(tx: Transaction, key: Breached) -> list[str]:

@@ -7,6 +7,7 @@ from tidegauge import show
 from tidegauge.config import RollbackSection
 from tidegauge.domain import DAY, HOUR, SECOND, DeliveryState, Incident, IncidentState, Micros, Stage
 from tidegauge.service import incidents, stops, tickets
+from tidegauge.service.last_good import last_good
 from tidegauge.service.protocol import TIDEGAUGE, move, note
 from tidegauge.service.rate import shown
 from tidegauge.storage import evidence
@@ -121,7 +122,7 @@ def _send(tx: Transaction, row: Row, terms: RollbackSection, body: Body, now: Mi
         incidents.stop_deliveries(tx, incident, now)
         tx.run("set_incident_state", incident=incident, state=IncidentState.RESOLVED.value)
         return
-    good = incidents.last_good(tx, _Place(row["intent"], row["deployment"], row["opened_at"]))
+    good = last_good(tx, _Place(row["intent"], row["deployment"], row["opened_at"]))
     if good != row["last_good"]:
         if row["attempts"]:
             fail(tx, row, "the last good deployment it names is good no more", now)
