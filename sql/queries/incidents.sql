@@ -46,6 +46,9 @@ SELECT incident FROM incidents WHERE stage IN ('sent', 'acknowledged') AND state
 SELECT e.incident, i.intent, max(e.at) AS at FROM incident_events e JOIN incidents i ON i.incident = e.incident
 WHERE e.to_stage = 'sent' AND e.at > :since GROUP BY e.incident, i.intent ORDER BY e.incident
 
+-- name: approved_by
+SELECT who FROM incident_events WHERE incident = :incident AND to_stage = 'approved' ORDER BY sequence DESC LIMIT 1
+
 -- name: hold_turn
 UPDATE meta SET value = value WHERE name = 'rollback_turn'
 

@@ -81,5 +81,9 @@ WHERE intent = :intent AND lifted_at IS NULL AND (until IS NULL OR until > :now)
 SELECT intent, made_at, who, why, until FROM stops
 WHERE lifted_at IS NULL AND (until IS NULL OR until > :now) ORDER BY intent, made_at
 
+-- name: stopped_until
+SELECT max(coalesce(lifted_at, until)) FROM stops
+WHERE intent IN (:intent, '*') AND coalesce(lifted_at, until) <= :now
+
 -- name: all_stops
 SELECT intent, made_at, who, why, until, lifted_at, lifted_by FROM stops ORDER BY made_at, intent

@@ -136,11 +136,13 @@ def _send(tx: Transaction, row: Row, terms: RollbackSection, body: Body, now: Mi
 
 
 def _has_left(tx: Transaction, row: Row, terms: RollbackSection) -> bool:
-    """Whether nothing of it is seen where, at its share of the day, ten requests would be."""
+    """Whether nothing of it is seen for a day, or where, at its share of the day, ten requests would be."""
     newest = int(tx.value("newest_traffic") or 0)
     day = _buckets(tx, row, newest - DAY)
     hour = [b for b in day if b.number * BUCKET > newest - terms.verify_minutes * 60 * SECOND]
     share = Share(sum(b.own for b in day), sum(b.requests for b in day))
+    if newest and not share.own:
+        return True
     return not any(b.own for b in hour) and share.value * sum(b.requests for b in hour) >= _GONE
 
 
@@ -189,7 +191,7 @@ def check(tx: Transaction, terms: RollbackSection, now: Micros) -> None:
         if stops.is_stopped(stopped, row["intent"]):
             continue
         waits = row["delivery"] in (DeliveryState.HELD, DeliveryState.DUE)
-        if waits and now - row["stage_at"] > terms.approval_hours * HOUR and _stands(tx, row):
+        if waits and now - _waits_since(tx, row, now) > terms.approval_hours * HOUR and _stands(tx, row):
             hold = "not approved" if row["stage"] == Stage.PROPOSED else "approved, but its turn did not come"
             tx.rows("move_deliveries", incident=row["incident"], states=["due"], state="held", now=now)
             fail(tx, row, f"{hold} within {terms.approval_hours:g} hours", now)
@@ -198,6 +200,13 @@ def check(tx: Transaction, terms: RollbackSection, now: Micros) -> None:
         if row["stage"] == Stage.SENT and now - row["stage_at"] > terms.verify_minutes * 60 * SECOND:
             _note_undelivered(tx, row, terms, now)
     _note_restored(tx, now)
+
+
+def _waits_since(tx: Transaction, row: Row, now: Micros) -> Micros:
+    """What a stop held back begins to wait anew when it ends; but what a person said may be too old by then."""
+    if row["stage"] == Stage.APPROVED and tx.value("approved_by", incident=row["incident"]) != TIDEGAUGE:
+        return int(row["stage_at"])
+    return max(int(row["stage_at"]), int(tx.value("stopped_until", intent=row["intent"], now=now) or 0))
 
 
 def _note_undelivered(tx: Transaction, row: Row, terms: RollbackSection, now: Micros) -> None:
@@ -215,6 +224,9 @@ def _verify(tx: Transaction, row: Row, terms: RollbackSection, now: Micros) -> N
     since, newest = row["measured_from"], int(tx.value("newest_traffic") or 0)
     buckets = _buckets(tx, row, since - BUCKET)
     found = helped(buckets, since=since, now=newest, before=row["share_before"], terms=terms)
+    why = f"the deployment still has traffic {terms.verify_minutes:g} minutes after"
+    if found is None and _is_blind(tx, row, newest, terms, now):
+        found, why = False, "the log stands still since: it cannot be told whether the traffic left"
     fails = found is False and row["stage"] == Stage.ACKNOWLEDGED
     if not (found or fails) or not _stands(tx, row):
         return
@@ -225,7 +237,19 @@ def _verify(tx: Transaction, row: Row, terms: RollbackSection, now: Micros) -> N
         subject = {"incident": row["incident"], "intent": row["intent"], "deployment": row["deployment"]}
         tickets.close_ticket(tx, tickets.ticket_id("rollback_failed", subject), now)
     else:
-        fail(tx, row, f"the deployment still has traffic {terms.verify_minutes:g} minutes after", now)
+        fail(tx, row, why, now)
+
+
+def _is_blind(tx: Transaction, row: Row, newest: Micros, terms: RollbackSection, now: Micros) -> bool:
+    """Whether the time to verify passed by the clock, and no request came that could show it.
+
+    It has a day where the log was an hour behind the clock already, and longer where something is still to be read.
+    """
+    wait = terms.verify_minutes * 60 * SECOND
+    if newest - row["measured_from"] >= wait or tx.value("latest_plan") is not None:
+        return False
+    behind = row["stage_at"] - newest
+    return bool(now - row["stage_at"] > (max(wait, DAY) if behind > HOUR else wait))
 
 
 def _note_restored(tx: Transaction, now: Micros) -> None:
