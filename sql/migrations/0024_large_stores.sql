@@ -14,5 +14,4 @@ CREATE INDEX cells_by_block ON cells (block);
 CREATE INDEX cells_by_intent ON cells (intent, block);
 
 -- What is rare among much.
-CREATE INDEX outcomes_positive ON outcomes (indicator) WHERE y = 1;
 CREATE INDEX samples_conflicting ON samples (request_id) WHERE conflicting = 1;
