@@ -41,7 +41,9 @@ KAFKA_OWN = (
 
 Problem = tuple[tuple[str, ...], str]
 
-_PASSWORD = re.compile(r"^[a-z0-9+.-]+://[^/?#@:]*:[^/?#@]+@", re.IGNORECASE)
+_PASSWORD = re.compile(
+    r"^[a-z0-9+.-]+://([^/?#@:]*:[^/?#@]+@|[^?]*\?(.*&)?[a-z_]*(password|passwd|pwd|secret)=[^&#])", re.IGNORECASE
+)
 _URL = re.compile(r"^https?://[^\s/?#]+", re.IGNORECASE)
 _STORE = re.compile(r"^(sqlite:///|postgres(ql)?(\+psycopg)?://)")
 _NAME = re.compile(r"^[a-z][a-z0-9_-]*$")

@@ -13,6 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from tidegauge.config import StoreSection
 from tidegauge.errors import StoreConflict, StoreError, StoreLost, StoreUnavailable
+from tidegauge.storage import urls
 
 _BUSY_MS = 60_000
 _POOL_WAIT_SECONDS = 30
@@ -67,8 +68,8 @@ class Pool:
 
     @property
     def shown_url(self) -> str:
-        """The URL without its password."""
-        return self.engine.url.render_as_string(hide_password=True)
+        """The URL without what is secret in it."""
+        return urls.shown(self.engine.url)
 
     def connect(self) -> sa.Connection:
         """A connection that answers. A server that was there before is waited for, one that never was is not.
@@ -83,7 +84,7 @@ class Pool:
                 waited = time.monotonic() - began
                 if not self._reached or not isinstance(error, OperationalError) or waited > self._outage_seconds:
                     self._reached = False  # whoever comes next need not wait as long
-                    raise self._unreachable(error) from error
+                    raise self._unreachable(error) from self.cause(error)
                 if pause == _FIRST_PAUSE:
                     _log.warning("store %s: %s; trying again", self.shown_url, self._first_line(error))
                 time.sleep(pause * (0.5 + random.random() / 2))  # noqa: S311 - jitter, not a secret
@@ -110,9 +111,13 @@ class Pool:
                 return StoreLost(said)
         return StoreUnavailable(said) if isinstance(error, OperationalError) else StoreError(said)
 
+    def cause(self, error: SQLAlchemyError) -> SQLAlchemyError | None:
+        """What a traceback may show: nothing where the driver repeats a secret."""
+        said = f"{error} {error.__cause__}"
+        return error if urls.hidden(said, self.engine.url) == said else None
+
     def _first_line(self, error: Exception) -> str:
-        said, password = first_line(error), self.engine.url.password
-        return said.replace(str(password), "***") if password else said
+        return urls.hidden(first_line(error), self.engine.url)
 
 
 def first_line(error: Exception) -> str:
@@ -122,19 +127,20 @@ def first_line(error: Exception) -> str:
 
 
 def _engine(url: str, section: StoreSection, role: str) -> sa.Engine:
+    parsed = urls.parsed(url)
+    if parsed.drivername in ("postgresql", "postgres"):
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+        raise StoreError(f"store {parsed.drivername}: a store is sqlite:///FILE or postgresql://HOST/NAME")
     try:
-        parsed = sa.make_url(url)
-        if parsed.drivername in ("postgresql", "postgres"):
-            parsed = parsed.set(drivername="postgresql+psycopg")
-        if parsed.get_backend_name() not in ("sqlite", "postgresql"):
-            raise StoreError(f"store {parsed.drivername}: a store is sqlite:///FILE or postgresql://HOST/NAME")
         if parsed.get_backend_name() == "sqlite":
             engine = sa.create_engine(parsed, connect_args={"timeout": _BUSY_MS / 1000})
             sa.event.listen(engine, "connect", _prepare_sqlite)
             return engine
         return _postgresql(parsed, section, role)
-    except SQLAlchemyError as error:
-        raise StoreError(f"store: {first_line(error)}; write sqlite:///FILE or postgresql://HOST/NAME") from error
+    except (SQLAlchemyError, ValueError) as error:
+        said = urls.hidden(first_line(error), parsed)
+        raise StoreError(f"store: {said}; write sqlite:///FILE or postgresql://HOST/NAME") from None
 
 
 def _postgresql(url: sa.URL, section: StoreSection, role: str) -> sa.Engine:

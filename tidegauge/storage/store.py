@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from tidegauge.config import StoreSection
 from tidegauge.errors import StoreConflict, StoreError, StoreLost
-from tidegauge.storage import bulk
+from tidegauge.storage import bulk, urls
 from tidegauge.storage.pool import Pool
 
 Row = Mapping[str, Any]
@@ -201,7 +201,7 @@ class Store:
             with self._pool.connect() as connection:
                 yield connection
         except SQLAlchemyError as error:
-            raise self._pool.translated(error) from error
+            raise self._pool.translated(error) from self._pool.cause(error)
 
     @property
     def losses(self) -> int:
@@ -211,12 +211,11 @@ class Store:
     @property
     def url_without_password(self) -> str:
         """What may travel; those who arrive bring the password."""
-        url = self._pool.engine.url
-        return url.set(password=None).render_as_string() if url.password else self.url
+        return urls.travelling(self.url)
 
     @property
     def shown_url(self) -> str:
-        """The URL without its password."""
+        """The URL without what is secret in it."""
         return self._pool.shown_url
 
     def close(self) -> None:
