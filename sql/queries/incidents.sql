@@ -35,7 +35,7 @@ UPDATE incidents SET stage = stage WHERE incident = :incident RETURNING stage, s
 
 -- name: incidents_in_stages
 SELECT i.incident, i.indicator, i.intent, i.deployment, i.last_good, i.opened_at, i.state, i.stage, i.stage_at,
-    i.measured_from, i.share_before, o.state AS delivery, o.attempts
+    i.measured_from, i.share_before, o.state AS delivery, o.attempts, o.last_status
 FROM incidents i JOIN outbox o ON o.incident = i.incident
 WHERE i.stage IN :stages AND i.state = 'open' ORDER BY i.opened_at, i.incident
 

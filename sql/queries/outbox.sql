@@ -1,5 +1,8 @@
--- name: count_due_deliveries
-SELECT COUNT(*) FROM outbox WHERE state = 'due' AND due_at <= :now
+-- name: due_deliveries
+SELECT delivery, incident FROM outbox WHERE state = 'due' AND due_at <= :now ORDER BY incident, delivery
+
+-- name: leave_due
+UPDATE outbox SET last_status = :why WHERE delivery = :delivery AND state = 'due'
 
 -- name: claim_deliveries
 UPDATE outbox SET owner = :owner, due_at = :until

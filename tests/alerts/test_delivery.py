@@ -10,6 +10,8 @@ from tidegauge.alerts.webhook import Attempt, Sender
 from tidegauge.config import Config, RollbackSection, WebhookSection
 from tidegauge.domain import DAY, HOUR, SECOND, DeliveryState
 from tidegauge.errors import ConfigError
+from tidegauge.service.incidents import incident_rows
+from tidegauge.service.tickets import ticket_rows
 from tidegauge.storage import outbox
 from tidegauge.storage.store import Store
 from tidegauge.testing.receiver import Reply, WebhookReceiver
@@ -157,16 +159,33 @@ def test_a_success_counts_though_the_claim_was_lost_and_a_failure_does_not(store
     assert state_of(store) == ("delivered", 1)
 
 
-def test_a_wrong_secret_leaves_the_delivery_due(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = Now()
+@pytest.mark.parametrize("secret", [None, "whsec_short"])
+def test_what_cannot_be_signed_stays_due_and_is_said(
+    store: Store, secret: str | None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock, variable = Now(), "TIDEGAUGE_ROLLBACK_WEBHOOK_SECRET"
     put(store, clock.now())
     for receiver in receiver_of():
-        monkeypatch.setenv("TIDEGAUGE_ROLLBACK_WEBHOOK_SECRET", "whsec_short")
-        with pytest.raises(ConfigError) as caught:
-            deliver(store, config_of(receiver), clock)
-        assert "whsec_short" not in str(caught.value)
-        monkeypatch.setenv("TIDEGAUGE_ROLLBACK_WEBHOOK_SECRET", KEY)
+        monkeypatch.delenv(variable) if secret is None else monkeypatch.setenv(variable, secret)
+        for _ in range(2):
+            assert deliver(store, config_of(receiver), clock) == 0
+        assert not receiver.deliveries
+        assert state_of(store) == ("due", 0)
+        with store.read() as tx:
+            [row] = incident_rows(tx)
+            [ticket] = ticket_rows(tx)
+        said = [row["deliveries"][0]["last_status"], ticket["evidence"]["why"], caplog.text]
+        assert all(variable in text and "whsec_short" not in text for text in said)
+        assert (ticket["kind"], ticket["state"], ticket["evidence"]["incidents"]) == (
+            "rollback_unsigned",
+            "open",
+            ["i-1"],
+        )
+        monkeypatch.setenv(variable, KEY)
         assert deliver(store, config_of(receiver), clock) == 1
+    assert state_of(store) == ("delivered", 1)
+    with store.read() as tx:
+        assert [ticket["state"] for ticket in ticket_rows(tx)] == ["closed"]
 
 
 @pytest.mark.parametrize(

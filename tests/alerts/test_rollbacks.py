@@ -9,9 +9,10 @@ from tests.alerts.world import KEY, at, before, breach, clock, config, history, 
 from tests.service.world import NEW, OLD, decide_all, judge, label, request, table
 from tests.support.ingest import Now
 from tidegauge.alerts.act import act
+from tidegauge.alerts.webhook import SECRET
 from tidegauge.config import Config, RollbackSection, WebhookSection
 from tidegauge.domain import HOUR, Deployment
-from tidegauge.service import incidents, stops, tickets
+from tidegauge.service import incidents, stops, tickets, words
 from tidegauge.storage.store import Store
 from tidegauge.testing.receiver import WebhookReceiver
 
@@ -21,7 +22,7 @@ SENT = ["proposed", "approved", "sent", "acknowledged"]
 
 @pytest.fixture
 def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[WebhookReceiver]:
-    monkeypatch.setenv("TIDEGAUGE_ROLLBACK_WEBHOOK_SECRET", KEY)
+    monkeypatch.setenv(SECRET, KEY)
     with WebhookReceiver(KEY) as server:
         yield server
 
@@ -206,7 +207,7 @@ def test_what_is_still_to_be_read_may_show_that_it_helped(store: Store, receiver
 def test_a_stop_holds_the_next_attempt_and_a_replay_too(
     store: Store, monkeypatch: pytest.MonkeyPatch, stopped: str
 ) -> None:
-    monkeypatch.setenv("TIDEGAUGE_ROLLBACK_WEBHOOK_SECRET", KEY)
+    monkeypatch.setenv(SECRET, KEY)
     incident, now = breach(store), clock(13)
     with WebhookReceiver(KEY, replies=[500]) as receiver:
         for attempts in (1, 2):
@@ -301,7 +302,7 @@ def test_only_so_many_a_day(store: Store, receiver: WebhookReceiver) -> None:
 
 
 def test_the_wait_for_its_turn_makes_no_dead_letter(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TIDEGAUGE_ROLLBACK_WEBHOOK_SECRET", KEY)
+    monkeypatch.setenv(SECRET, KEY)
     first, second, now = breach(store), breach(store, intent="shipping"), clock(13)
     with WebhookReceiver(KEY, replies=[204, 500, 500]) as receiver:
         for hours, delivered in ((13, 1), (14, 1), (37.01, 2), (37.5, 3), (38.7, 4)):
@@ -357,7 +358,7 @@ def test_nobody_is_sent_back_to_a_deployment_that_is_breached_itself(store: Stor
 
 
 def test_between_two_attempts_the_last_good_one_breaks(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TIDEGAUGE_ROLLBACK_WEBHOOK_SECRET", KEY)
+    monkeypatch.setenv(SECRET, KEY)
     before(store, 4, OLD)
     incident = breach(store)
     with WebhookReceiver(KEY, replies=[500]) as receiver:
@@ -396,3 +397,38 @@ def _requests(store: Store) -> list:
     from tidegauge.domain import Request
 
     return [msgspec.json.decode(row["payload"], type=Request) for row in table(store, "samples")]
+
+
+def test_without_a_secret_a_breach_is_decided_and_said_and_sent_once_there_is_one(
+    store: Store, receiver: WebhookReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(SECRET)
+    before(store)
+    incident, now = breach(store), clock(13)
+    for _ in range(2):
+        run(store, receiver, now)
+    assert stages(store, incident) == ["proposed"]
+    assert history(store, incident).count("undelivered") == 1
+    assert "rollback_unsigned" in open_tickets(store)
+    with store.read() as tx:
+        [row] = incidents.incident_rows(tx)
+    assert SECRET in words.done(row)
+    assert not receiver.deliveries
+    monkeypatch.setenv(SECRET, KEY)
+    run(store, receiver, now)
+    assert stages(store, incident) == SENT
+    assert "rollback_unsigned" not in open_tickets(store)
+
+
+def test_what_could_not_be_signed_for_too_long_fails_and_says_why(store: Store, receiver: WebhookReceiver) -> None:
+    before(store)
+    incident, now = breach(store), clock(13)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv(SECRET)
+        run(store, receiver, now)
+        now.time += 25 * HOUR
+        run(store, receiver, now)
+    assert stages(store, incident) == ["proposed", "failed"]
+    with store.read() as tx:
+        [why] = [e["why"] for e in tx.rows("incident_history", incident=incident) if e["to_stage"] == "failed"]
+    assert SECRET in why

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.ingest import begin
+from tidegauge.alerts.webhook import SECRET
 from tidegauge.cli import main
 from tidegauge.storage.store import Store
 
@@ -42,3 +43,22 @@ def test_a_store_that_cannot_be_reached_is_a_warning(tmp_path: Path, capsys: pyt
     url = "postgresql://127.0.0.1:1/nothing"
     assert main(["--config", config(tmp_path, url, 0.2), "check"]) == 0
     assert "warning: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("rollback", ["mode: auto", "mode: approve", "mode: dry_run, intents: {refunds: auto}"])
+def test_a_webhook_without_a_secret_that_signs_it_is_an_error(
+    rollback: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = Path(config(tmp_path, f"sqlite:///{tmp_path}/x.db", 0.2))
+    file.write_text(file.read_text() + f"rollback: {{{rollback}, webhook: {{url: 'http://127.0.0.1:9/'}}}}\n")
+    for secret, code in ((None, 2), ("whsec_QUJD", 2), ("whsec_" + "QUJD" * 8, 0)):
+        monkeypatch.delenv(SECRET, raising=False) if secret is None else monkeypatch.setenv(SECRET, secret)
+        assert main(["--config", str(file), "check"]) == code
+        said = capsys.readouterr().err
+        assert (f"tidegauge: {SECRET}: " in said) == (code == 2)
+        assert secret is None or secret not in said
+
+
+def test_where_nothing_is_sent_no_secret_is_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(SECRET, raising=False)
+    assert main(["--config", config(tmp_path, f"sqlite:///{tmp_path}/x.db", 0.2), "check"]) == 0

@@ -9,12 +9,13 @@ import pytest
 from pipelines import jobs
 from pipelines.sources.file_planner import FilePlanner
 from pipelines.sources.source import Planning
+from tests.alerts.world import at, breach
 from tests.support.ingest import Now
 from tests.support.logs import line
 from tidegauge.cli import main, parser
 from tidegauge.commands.context import Context
 from tidegauge.commands.run import run as command
-from tidegauge.config import Config, JobSection, SamplingSection, StoreSection
+from tidegauge.config import Config, JobSection, RollbackSection, SamplingSection, StoreSection, WebhookSection
 from tidegauge.domain import HOUR
 from tidegauge.storage.dump import canonical
 from tidegauge.storage.status import status
@@ -115,3 +116,17 @@ def test_a_store_named_on_the_command_line_is_the_one_that_is_written(tmp_path: 
         assert status(tx, 0)["seen"] == 1
     store.close()
     assert not (tmp_path / "other.db").exists()
+
+
+def test_a_rollback_that_cannot_be_signed_keeps_nobody_from_reading(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TIDEGAUGE_ROLLBACK_WEBHOOK_SECRET", raising=False)
+    breach(store)
+    (tmp_path / "log.jsonl").write_bytes(b"\n".join(log()) + b"\n")
+    rollback = RollbackSection(mode="auto", webhook=WebhookSection(url="http://127.0.0.1:9/"))
+    config = Config(store=StoreSection(url=store.url), sampling=SamplingSection(rate=0.3), rollback=rollback)
+    for _ in range(2):
+        jobs.run(config, store, Now(at(13)), logs=[f"{tmp_path}/*.jsonl"], progress=jobs.silent)
+    with store.read() as tx:
+        assert status(tx, at(13))["blocks"] == {"planned": 0, "done": 1, "lost": 0}

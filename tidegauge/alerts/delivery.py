@@ -1,39 +1,68 @@
 """Delivers webhooks that are due: at least once, in order per intent, one rollback of the store at a time."""
 
+import logging
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from tidegauge.alerts.event import rollback_body
 from tidegauge.alerts.webhook import SECRET, Attempt, Sender
 from tidegauge.config import Config, RollbackSection
 from tidegauge.domain import HOUR, SECOND, Clock, DeliveryState, Micros, Stage, short_hash
-from tidegauge.service import rollbacks
+from tidegauge.errors import ConfigError
+from tidegauge.service import rollbacks, tickets
 from tidegauge.service.protocol import TIDEGAUGE, note
 from tidegauge.storage import outbox
 from tidegauge.storage.outbox import Delivery
-from tidegauge.storage.store import Store, Transaction, retry_conflicts
+from tidegauge.storage.store import Row, Store, Transaction, retry_conflicts
 
 GONE = 410
+UNSIGNED = "rollback_unsigned"
+"""The ticket of webhooks that wait because nothing can be signed or nowhere is named."""
 
 _CLAIM = 60 * SECOND
 _FIRST_WAIT = 60 * SECOND
 _LONGEST_WAIT = HOUR
 _PORTION = 100
+_WEBHOOK = {"webhook": "rollback"}
+
+_log = logging.getLogger("tidegauge")
 
 
 def deliver(store: Store, config: Config, clock: Clock, draw: Callable[[], float] = random.random) -> int:
-    """One attempt per due delivery; their number. Raises ConfigError when one is due and cannot be sent at all."""
+    """One attempt per due delivery; their number. What cannot be signed stays due, and is said: the job goes on."""
     now = clock.now()
     with store.read() as tx:
-        if not outbox.count_due(tx, now):
-            return 0
-    sender = Sender(config.rollback.webhook.url, os.environ.get(SECRET))
+        due = tx.rows("due_deliveries", now=now)
+        told = tx.value("ticket_is_open", ticket=tickets.ticket_id(UNSIGNED, _WEBHOOK))
+    if not due and not told:
+        return 0
+    try:
+        sender = Sender(config.rollback.webhook.url, os.environ.get(SECRET)) if due else None
+    except ConfigError as error:
+        _log.warning("rollback: %s; waiting to be sent: %d", error, len(due))
+        retry_conflicts(_leave_due, store, due, str(error), config.objective("*").owner, now)
+        return 0
+    if told:
+        with store.write() as tx:
+            tickets.close_ticket(tx, tickets.ticket_id(UNSIGNED, _WEBHOOK), now)
+    if sender is None:
+        return 0
     round_ = _Round(store, config.rollback, clock, sender, draw)
     tried = 0
     while tried < _PORTION and round_.next():
         tried += 1
     return tried
+
+
+def _leave_due(store: Store, due: Sequence[Row], why: str, owner: str, now: Micros) -> None:
+    """No attempt was made of these, and none counts; whoever is on call has to hear of it, and what to set."""
+    with store.write() as tx:
+        for row in due:
+            rollbacks.note_unsent(tx, row["incident"], why, now)
+            tx.run("leave_due", delivery=row["delivery"], why=why)
+        evidence = {"why": why, "incidents": [row["incident"] for row in due]}
+        tickets.open_ticket(tx, kind=UNSIGNED, subject=_WEBHOOK, owner=owner, evidence=evidence, now=now)
 
 
 class _Round:

@@ -45,10 +45,9 @@ class Sender:
     def __init__(self, url: str | Target | None, secret: str | None, wall: Callable[[], float] = time.time) -> None:
         if not url:
             raise ConfigError("rollback.webhook.url: not set; a rollback that is due has nowhere to go")
-        if not secret:
-            raise ConfigError(f"{SECRET}: not set in the environment; webhooks are never sent unsigned")
-        if not _is_secret(secret):
-            raise ConfigError(f"{SECRET}: no usable secret; write whsec_ and the base64 of 24 to 64 random bytes")
+        problem = unusable(secret)
+        if not secret or problem:
+            raise ConfigError(problem)
         from standardwebhooks import Webhook  # brings an HTTP client, which few processes ever need
 
         self._webhook = Webhook(secret)
@@ -96,6 +95,15 @@ class Sender:
             except (ValueError, OverflowError):
                 return None
         return min(max(0.0, seconds), _LONGEST_RETRY_AFTER) if math.isfinite(seconds) else None
+
+
+def unusable(secret: str | None) -> str:
+    """Why nothing can be signed with the secret; empty where it is one."""
+    if not secret:
+        return f"{SECRET}: not set in the environment; webhooks are never sent unsigned"
+    if not _is_secret(secret):
+        return f"{SECRET}: no usable secret; write whsec_ and the base64 of 24 to 64 random bytes"
+    return ""
 
 
 def _is_secret(secret: str) -> bool:

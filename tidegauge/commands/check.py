@@ -10,7 +10,7 @@ from tidegauge.config import Config
 from tidegauge.config_load import SQLITE, misspelt
 from tidegauge.config_sources import SourceSection
 from tidegauge.domain import HALLUCINATION
-from tidegauge.errors import ObjectivesInvalid, StoreError
+from tidegauge.errors import ConfigError, ObjectivesInvalid, StoreError
 from tidegauge.openslo import JUDGED
 from tidegauge.service.masking import mask
 from tidegauge.service.words import plain
@@ -29,14 +29,26 @@ def run(context: Context) -> int:
     build_cascade(config)
     build_further(config)
     check_sources(config.sources, context.environ)
-    for line in describe(config, context.environ.get("TIDEGAUGE_ROLLBACK_WEBHOOK_SECRET") is not None):
+    unsigned = unsignable(config, context.environ)
+    for line in describe(config, unsigned):
         print(line)
     fits = [try_lines(source) for source in config.sources]
     for line in (*warnings(config), *silent_owners(config, context.environ), *of_the_store(context, config)):
         note(f"warning: {line}")
     for name, meant in misspelt(context.environ).items():
         note(f"warning: environment: nobody reads {name}; did you mean {meant}?")
+    if unsigned:
+        note(f"tidegauge: {unsigned}")
+        return ConfigError.exit_code
     return 0 if all(fits) else 1
+
+
+def unsignable(config: Config, environ: Mapping[str, str]) -> str:
+    """Why no rollback could be sent although some are to be; empty where that is not so."""
+    from tidegauge.alerts.webhook import SECRET, unusable
+
+    wanted = {config.rollback.mode, *config.rollback.intents.values()} != {"dry_run"}
+    return unusable(environ.get(SECRET)) if wanted else ""
 
 
 def try_lines(source: SourceSection) -> bool:
@@ -76,8 +88,8 @@ def of_the_store(context: Context, config: Config) -> Iterator[str]:
         yield differs
 
 
-def describe(config: Config, signed: bool) -> Iterator[str]:
-    """What is on."""
+def describe(config: Config, unsigned: str) -> Iterator[str]:
+    """What is on; `unsigned` says why no rollback could be sent."""
     for source in config.sources:
         yield f"source     {_shown(source)}"
     if not config.sources:
@@ -102,7 +114,7 @@ def describe(config: Config, signed: bool) -> Iterator[str]:
             note_of = "; no judge measures it: name one under evaluation.indicators" if unknown else ""
             yield f"objective  {slo.indicator} of {slo.intent}: {100 * slo.allowed:g} % in {slo.window.text}{note_of}"
     yield f"review     {config.review.labels_per_day:g} labels a day and intent"
-    where = "signed webhook" if signed else "no TIDEGAUGE_ROLLBACK_WEBHOOK_SECRET in the environment"
+    where = "no usable TIDEGAUGE_ROLLBACK_WEBHOOK_SECRET in the environment" if unsigned else "signed webhook"
     yield f"rollback   {config.rollback.mode}" + ("" if config.rollback.mode == "dry_run" else f", {where}")
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tidegauge import show
 from tidegauge.commands import times
+from tidegauge.commands.check import unsignable
 from tidegauge.commands.context import Context, note
 from tidegauge.errors import UsageError
 
@@ -83,7 +84,10 @@ def misfits(counts: Counter[str], sampled: int, rate: float) -> Iterator[str]:
 
 @contextmanager
 def beside(context: Context, config: "Config", store: "Store") -> Iterator[None]:
-    """What goes on while the job runs: metrics over HTTP, and the export of verdicts."""
+    """What goes on while the job runs: metrics over HTTP, and the export of verdicts. Says what it cannot do."""
+    unsigned = unsignable(config, context.environ)
+    if unsigned:
+        note(f"warning: {unsigned}; no rollback can be sent")
     with ExitStack() as stack:
         if context.args.metrics_port is not None:
             from tidegauge.service.burning import Objectives

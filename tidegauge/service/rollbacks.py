@@ -192,9 +192,11 @@ def check(tx: Transaction, terms: RollbackSection, now: Micros) -> None:
             continue
         waits = row["delivery"] in (DeliveryState.HELD, DeliveryState.DUE)
         if waits and now - _waits_since(tx, row, now) > terms.approval_hours * HOUR and _stands(tx, row):
-            hold = "not approved" if row["stage"] == Stage.PROPOSED else "approved, but its turn did not come"
+            waited = row["stage"] == Stage.PROPOSED and row["delivery"] == DeliveryState.HELD
+            hold = "not approved" if waited else "its turn did not come"
             tx.rows("move_deliveries", incident=row["incident"], states=["due"], state="held", now=now)
-            fail(tx, row, f"{hold} within {terms.approval_hours:g} hours", now)
+            because = f"; {row['last_status']}" if row["delivery"] == DeliveryState.DUE and row["last_status"] else ""
+            fail(tx, row, f"{hold} within {terms.approval_hours:g} hours{because}", now)
     for row in _in(tx, Stage.SENT, Stage.ACKNOWLEDGED, Stage.FAILED):
         _verify(tx, row, terms, now)
         if row["stage"] == Stage.SENT and now - row["stage_at"] > terms.verify_minutes * 60 * SECOND:
@@ -211,13 +213,22 @@ def _waits_since(tx: Transaction, row: Row, now: Micros) -> Micros:
 
 def _note_undelivered(tx: Transaction, row: Row, terms: RollbackSection, now: Micros) -> None:
     """Said once per time that it was sent, long before it is a dead letter: a person may have to act instead."""
-    if not _stands(tx, row):
-        return
-    history = tx.rows("incident_history", incident=row["incident"])
-    if any(e["what"] == UNDELIVERED and e["at"] >= row["stage_at"] for e in history):
-        return
-    why = f"no yes from the receiver within {terms.verify_minutes:g} minutes; it is tried on"
-    note(tx, row["incident"], who=TIDEGAUGE, what=UNDELIVERED, why=why, now=now)
+    if _stands(tx, row):
+        why = f"no yes from the receiver within {terms.verify_minutes:g} minutes; it is tried on"
+        _note_once(tx, row["incident"], row["stage_at"], why, now)
+
+
+def note_unsent(tx: Transaction, incident: str, why: str, now: Micros) -> None:
+    """Locks an incident whose webhook cannot be sent as things are; said once per stage, if it is a rollback."""
+    row = tx.first("lock_incident", incident=incident)
+    if row is not None and row["stage"]:
+        _note_once(tx, incident, row["stage_at"], why, now)
+
+
+def _note_once(tx: Transaction, incident: str, since: Micros, why: str, now: Micros) -> None:
+    history = tx.rows("incident_history", incident=incident)
+    if not any(e["what"] == UNDELIVERED and e["at"] >= since for e in history):
+        note(tx, incident, who=TIDEGAUGE, what=UNDELIVERED, why=why, now=now)
 
 
 def _verify(tx: Transaction, row: Row, terms: RollbackSection, now: Micros) -> None:

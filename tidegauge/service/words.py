@@ -108,13 +108,21 @@ def done(row: Mapping[str, Any], move: Mapping[str, Any] | None = None) -> str:
     if what == "resolved":  # nobody has measured whether the traffic left
         return "resolved by command" + ("" if why == BY_COMMAND else because)
     if stage == "proposed":
-        held = any(d["status"] == "held" for d in row["deliveries"])
-        return "nothing: the rollback waits for approval" if held else "nothing: rollback.mode is dry_run"
+        return next((said for d in row["deliveries"] if (said := _waiting(d))), "nothing: rollback.mode is dry_run")
     if stage is None:
         return "nothing to do: the deployment has no traffic any more"
     if stage == "failed":
         return f"the rollback failed{because}"
     return _DONE[stage] + (because if stage in ("verified", "cancelled") else "")
+
+
+def _waiting(delivery: Mapping[str, Any]) -> str:
+    """What a webhook of a proposed rollback waits for."""
+    if delivery["status"] == "held":
+        return "nothing: the rollback waits for approval"
+    if delivery["status"] == "due":
+        return "nothing yet: " + plain(delivery["last_status"] or "the rollback waits to be sent")
+    return ""
 
 
 def next_steps(row: Mapping[str, Any]) -> list[str]:

@@ -14,10 +14,6 @@ class Delivery(Value, frozen=True, kw_only=True):
     due_since: Micros
 
 
-def count_due(tx: Transaction, now: Micros) -> int:
-    return int(tx.value("count_due_deliveries", now=now))
-
-
 def claim(tx: Transaction, owner: str, now: Micros, until: Micros, most: int) -> list[Delivery]:
     """Takes due deliveries of intents that are not stopped; a claim whose owner dies is due again at `until`."""
     rows = tx.rows("claim_deliveries", owner=owner, now=now, until=until, most=most)
