@@ -38,6 +38,9 @@ LEFT JOIN incidents i ON i.incident = j.incident AND (i.stage IN ('verified', 'c
 WHERE k.indicator = :indicator AND k.intent = :intent AND k.deployment IN :deployments
 ORDER BY k.deployment, k.episode
 
+-- name: hold_episodes
+SELECT pg_advisory_xact_lock(:id)
+
 -- name: insert_key
 INSERT INTO test_keys (test_key, indicator, intent, deployment, episode, objective, pi_ref, bets, first_block,
     first_at, last_at, read_block)

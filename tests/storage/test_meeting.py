@@ -9,7 +9,7 @@ import pytest
 from pipelines.sampling import Sampler, prepare
 from pipelines.scan import Scanner
 from tests.alerts.world import at, before, breach, traffic
-from tests.service.world import NOW, OLD, ingest, request, table, verdict
+from tests.service.world import NOW, OLD, ingest, objective, request, routing, table, verdict
 from tests.support.ingest import KEY, Now, begin
 from tests.support.logs import NOON, line
 from tests.support.meeting import lock_tables, meet
@@ -17,7 +17,8 @@ from tidegauge.alerts.event import rollback_body
 from tidegauge.config import CanarySection, MatchSection, RollbackSection
 from tidegauge.domain import DAY, HOUR, Block, Request
 from tidegauge.prices import Prices
-from tidegauge.service import canary, gold_runs, rollbacks
+from tidegauge.service import canary, gold_runs, rollbacks, route
+from tidegauge.service.policy import refresh
 from tidegauge.storage import ledger, sampling
 from tidegauge.storage.commits import commit_block
 from tidegauge.storage.ledger import Generation, Identity
@@ -180,3 +181,23 @@ def test_a_judge_may_say_any_text_of_itself(pg: Store) -> None:
         gold_runs.keep_identities(tx, [found], NOW)
     (kept,), (identity,) = table(pg, "verdicts"), table(pg, "judge_identities")
     assert kept["answered_by"] == identity["identity"] == "m\ufffdx@host"
+
+
+def test_first_verdicts_of_two_episodes_that_come_at_once_open_two_tests(pg: Store) -> None:
+    early, late = request(1, hours=1), request(2, hours=100)
+    with pg.write() as tx:
+        ingest(tx, [early, late])
+        policies = refresh(tx, [objective()], NOW)
+
+    def judged(store: Store, asked: Request) -> None:
+        with store.write() as tx:
+            route.commit_verdicts(tx, [verdict(asked)], policies, routing(), NOW)
+
+    jobs = [partial(judged, asked=asked) for asked in (early, late)]
+    assert meet(pg, lock_tables("test_keys"), *jobs) == []
+    keys = {row["test_key"]: row for row in table(pg, "test_keys")}
+    assert sorted(row["episode"] for row in keys.values()) == [0, 1]
+    for row in table(pg, "outcomes"):
+        key = keys[row["test_key"]]
+        asked = early if row["request_id"] == early.request_id else late
+        assert key["first_at"] == key["last_at"] == asked.timestamp

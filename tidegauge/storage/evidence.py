@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from tidegauge.domain import Deployment, Micros, Value
+from tidegauge.domain import Deployment, Micros, Value, short_hash
 from tidegauge.slo import BETS, RateSums
 from tidegauge.storage.store import Row, Transaction
 
@@ -93,6 +93,16 @@ class Additions:
 def lock_keys(tx: Transaction, test_keys: Iterable[str]) -> dict[str, TestKey]:
     """Locks keys until the end of the transaction."""
     return _lock(tx, test_keys, step=0, now=0)
+
+
+def hold_episodes(tx: Transaction, indicator: str, intent: str, deployment: str) -> None:
+    """Nobody else looks up or opens an episode of these until the end of the transaction: two that did at once would
+    give two episodes one number, and so one key. On SQLite a writing transaction is alone anyway.
+
+    Taken before any key, and in the same order by everybody.
+    """
+    if tx.dialect == "postgresql":
+        tx.rows("hold_episodes", id=int(short_hash("episodes", indicator, intent, deployment), 16))
 
 
 def raise_keys(tx: Transaction, test_keys: Iterable[str], now: Micros) -> dict[str, TestKey]:
