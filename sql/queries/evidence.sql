@@ -38,7 +38,7 @@ LEFT JOIN incidents i ON i.incident = j.incident AND (i.stage IN ('verified', 'c
 WHERE k.indicator = :indicator AND k.intent = :intent AND k.deployment IN :deployments
 ORDER BY k.deployment, k.episode
 
--- name: hold_episodes
+-- name: hold
 SELECT pg_advisory_xact_lock(:id)
 
 -- name: insert_key

@@ -9,7 +9,7 @@ import pytest
 from pipelines.sampling import Sampler, prepare
 from pipelines.scan import Scanner
 from tests.alerts.world import at, before, breach, traffic
-from tests.service.world import NOW, OLD, ingest, objective, request, routing, table, verdict
+from tests.service.world import NOW, OLD, ingest, judge, label, objective, request, routing, table, verdict
 from tests.support.ingest import KEY, Now, begin
 from tests.support.logs import NOON, line
 from tests.support.meeting import lock_tables, meet
@@ -17,7 +17,8 @@ from tidegauge.alerts.event import rollback_body
 from tidegauge.config import CanarySection, MatchSection, RollbackSection
 from tidegauge.domain import DAY, HOUR, Block, Request
 from tidegauge.prices import Prices
-from tidegauge.service import canary, gold_runs, rollbacks, route
+from tidegauge.service import canary, gold_runs, incidents, rollbacks, route
+from tidegauge.service.decide import behind, decide
 from tidegauge.service.policy import refresh
 from tidegauge.storage import ledger, sampling
 from tidegauge.storage.commits import commit_block
@@ -201,3 +202,54 @@ def test_first_verdicts_of_two_episodes_that_come_at_once_open_two_tests(pg: Sto
         key = keys[row["test_key"]]
         asked = early if row["request_id"] == early.request_id else late
         assert key["first_at"] == key["last_at"] == asked.timestamp
+
+
+def in_breach(store: Store, hours: float, first: int) -> str:
+    """A test whose evidence is behind a breach that nobody has decided yet."""
+    requests = [request(first + n, hours + n / 10) for n in range(30)]
+    judge(store, requests)
+    label(store, requests, True)
+    with store.read() as tx:
+        (key,) = behind(tx, 0)
+    return key
+
+
+def decided(store: Store, key: str, hours: float) -> None:
+    with store.write() as tx:
+        decide(tx, key, "dry_run", rollback_body, at(hours))
+
+
+def test_two_breaches_that_join_an_incident_at_once_are_both_in_its_history(pg: Store) -> None:
+    breach(pg, 10, mode="dry_run")
+    keys = [in_breach(pg, 60, 90_000)]
+    with pg.write() as tx:
+        tx.script("UPDATE test_keys SET decided_version = version")
+    keys.append(in_breach(pg, 120, 91_000))
+    jobs = [partial(decided, key=key, hours=123) for key in keys]
+    assert meet(pg, lock_tables("incident_events"), *jobs) == []
+    assert what(pg) == ["breach", "joined", "joined"]
+    assert [row["sequence"] for row in table(pg, "incident_events")] == [1, 2, 3]
+
+
+def test_two_breaches_of_one_deployment_at_once_open_one_incident(pg: Store) -> None:
+    keys = [in_breach(pg, 10, 90_000)]
+    with pg.write() as tx:
+        tx.script("UPDATE test_keys SET decided_version = version")
+    keys.append(in_breach(pg, 60, 91_000))
+    jobs = [partial(decided, key=key, hours=63) for key in keys]
+    assert meet(pg, lock_tables("incidents"), *jobs) == []
+    assert sorted(what(pg)) == ["breach", "joined"]
+    assert len(table(pg, "incident_keys")) == 2
+
+
+def test_a_breach_that_finds_its_incident_closed_meanwhile_opens_another(pg: Store) -> None:
+    breach(pg, 10, mode="dry_run")
+    key = in_breach(pg, 60, 90_000)
+    (open_,) = table(pg, "incidents")
+
+    def close(tx: Transaction) -> None:
+        incidents.cancel(tx, open_["incident"], "ann", "no breach", at(63))
+
+    late = partial(decided, key=key, hours=63)
+    assert meet(pg, lambda tx: tx.rows("lock_incident", incident=open_["incident"]), late, then=close) == []
+    assert what(pg) == ["breach", "cancelled", "breach"]

@@ -44,7 +44,7 @@ def keys_for(
         groups.setdefault((row["intent"], row["deployment"]), []).append(row)
     assigned: dict[str, str] = {}
     for (intent, deployment), rows in sorted(groups.items()):
-        evidence.hold_episodes(tx, policies[intent].indicator, intent, deployment)
+        evidence.hold(tx, "episodes", policies[intent].indicator, intent, deployment)
         assigned |= _assign(tx, intent, deployment, rows, policies[intent])
     locked = evidence.raise_keys(tx, set(assigned.values()), now)
     members: dict[str, list[Row]] = {}

@@ -10,7 +10,7 @@ from evaluators.cascade import content_of
 from tidegauge.domain import HALLUCINATION, Context, Deployment, Micros, Request
 from tidegauge.errors import UsageError
 from tidegauge.service.review import BadLine
-from tidegauge.storage.store import Row, Transaction, storable
+from tidegauge.storage.store import Row, Transaction
 
 CONFIRMATIONS = 2
 """Reviewers who must agree, with nobody against it."""
@@ -104,13 +104,12 @@ def add(tx: Transaction, lines: Iterable[bytes | str], now: Micros) -> GoldRepor
         cases.add(gold)
         known[gold, line.reviewer] = line.hallucinated
         tx.run("insert_gold_case", **found)
-        note = storable(line.note)
         tx.run(
             "keep_gold_label",
             gold=gold,
             reviewer=line.reviewer,
             value=int(line.hallucinated),
-            note=note,
+            note=line.note,
             made_at=now,
         )
     return report

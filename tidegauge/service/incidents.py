@@ -53,6 +53,7 @@ def open_incident(
 
     The ids are hashes of the test key, so that a receiver can tell repeats.
     """
+    evidence.hold(tx, "incidents", key.indicator, key.intent, key.deployment)
     if _joined(tx, key, found, now):
         return None
     historical = is_historical(tx, key)
@@ -94,8 +95,9 @@ def _joined(tx: Transaction, key: Breached, found: Mapping[str, Any], now: Micro
     """Whether an open incident of the deployment takes this breach in, so that it is no second one."""
     place = {"indicator": key.indicator, "intent": key.intent, "deployment": key.deployment}
     incident = tx.value("open_incident_of", **place)
-    if incident is None:
-        return False
+    locked = tx.first("lock_incident", incident=incident) if incident else None
+    if locked is None or locked["state"] != IncidentState.OPEN:
+        return False  # there is none, or a person has just closed it
     tx.run("insert_incident_key", test_key=key.test_key, incident=incident, now=now)
     rate = found.get("rate")
     why = f"episode {key.episode} is in breach too" + ("" if rate is None else f": {100 * rate:.1f} %")

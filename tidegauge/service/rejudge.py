@@ -111,7 +111,7 @@ def _row(run: str, verdict: Verdict, now: Micros) -> Row:
         "content_hash": score.content_hash,
         "state": verdict.state.value,
         "score": score.score,
-        "label": score.label,
+        "label": score.label and storable(score.label),
         "confidence": score.confidence,
         "reason": storable(score.reason),
         "judged_at": now,

@@ -1,7 +1,7 @@
 """What was frozen about final samples, and the sums that decisions and rates are made from."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from tidegauge.domain import Deployment, Micros, Value, short_hash
 from tidegauge.slo import BETS, RateSums
@@ -95,14 +95,14 @@ def lock_keys(tx: Transaction, test_keys: Iterable[str]) -> dict[str, TestKey]:
     return _lock(tx, test_keys, step=0, now=0)
 
 
-def hold_episodes(tx: Transaction, indicator: str, intent: str, deployment: str) -> None:
-    """Nobody else looks up or opens an episode of these until the end of the transaction: two that did at once would
-    give two episodes one number, and so one key. On SQLite a writing transaction is alone anyway.
+def hold(tx: Transaction, what: Literal["episodes", "incidents"], indicator: str, intent: str, deployment: str) -> None:
+    """Nobody else looks up or opens one of these until the end of the transaction: two that did at once would give two
+    episodes one number and so one key, or one breach two incidents. On SQLite a writing transaction is alone anyway.
 
-    Taken before any key, and in the same order by everybody.
+    Episodes are held before any key is locked, incidents after it.
     """
     if tx.dialect == "postgresql":
-        tx.rows("hold_episodes", id=int(short_hash("episodes", indicator, intent, deployment), 16))
+        tx.rows("hold", id=int(short_hash(what, indicator, intent, deployment), 16))
 
 
 def raise_keys(tx: Transaction, test_keys: Iterable[str], now: Micros) -> dict[str, TestKey]:

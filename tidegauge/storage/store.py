@@ -79,14 +79,16 @@ def _driver_sql(query: str, dialect: str) -> str:
 
 
 def _sent(value: Any, dialect: str) -> Any:
-    """A parameter as the driver takes it."""
+    """A parameter as the driver takes it. Whoever says something may say NUL, whatever the statement."""
+    if isinstance(value, str):
+        return storable(value)
     if not isinstance(value, list | tuple | Set):
         return value
-    return list(value) if dialect == "postgresql" else msgspec.json.encode(value).decode()
+    return [_sent(part, dialect) for part in value] if dialect == "postgresql" else msgspec.json.encode(value).decode()
 
 
 def storable(text: str) -> str:
-    """Without NUL, which PostgreSQL cannot hold."""
+    """Without NUL, which PostgreSQL cannot hold. Parameters of `many` and `bulk` are made so by those who give them."""
     return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 

@@ -36,7 +36,7 @@ def commit_verdicts(tx: Transaction, verdicts: Sequence[Verdict], now: Micros, a
     tx.many(
         "explain_sample",
         [
-            {"request_id": v.request_id, "state": v.state.value, "reason": v.reason}
+            {"request_id": v.request_id, "state": v.state.value, "reason": storable(v.reason)}
             for v in final
             if v.state is EvaluationState.UNSCORED
         ],
@@ -122,7 +122,7 @@ def _row(verdict: Verdict, place: int, score: Score, now: Micros) -> dict[str, o
         "version": score.version,
         "content_hash": score.content_hash,
         "score": score.score,
-        "label": score.label,
+        "label": score.label and storable(score.label),
         "confidence": score.confidence,
         "reason": storable(score.reason),
         "asks": int(score.asks),
