@@ -10,11 +10,12 @@ import math
 import threading
 import time
 import weakref
+from collections.abc import Iterator
 from typing import Protocol
 
 from pipelines.measures import Measures
 from tidegauge.config import StoreSection
-from tidegauge.domain import SECOND, Clock
+from tidegauge.domain import SECOND, Block, Clock
 from tidegauge.errors import StoreError, TidegaugeError
 from tidegauge.storage import ledger
 from tidegauge.storage.ledger import Owner
@@ -44,6 +45,7 @@ class Presence:
         self._store = Store(store_url, section, "stream")
         self._clock = clock
         self._holders: weakref.WeakSet[Holder] = weakref.WeakSet()
+        self._read: list[Block] = []
         self._measures = Measures.here(store_url)
         self._ended = threading.Event()
         self._acted = -math.inf
@@ -64,6 +66,17 @@ class Presence:
     def add(self, holder: Holder) -> None:
         """Samples of the holder are kept for as long as it is alive and says that it holds them."""
         self._holders.add(holder)
+
+    @contextlib.contextmanager
+    def reading(self, block: Block) -> Iterator[None]:
+        """The block is kept for as long as it takes: an archive is one, and its thread is at nothing else."""
+        with _lock:
+            self._read.append(block)
+        try:
+            yield
+        finally:
+            with _lock:
+                self._read.remove(block)
 
     def is_time_to_act(self, pause: float) -> bool:
         """Whether nobody of this process did for so many seconds; from now on somebody does."""
@@ -96,11 +109,12 @@ class Presence:
                 self._measures.flush(self._store, self.owner.name)
                 if time.monotonic() - renewed >= _RENEW_SECONDS:
                     renewed = time.monotonic()
-                    self._renew()
+                    self.renew()
             except TidegaugeError as error:  # a missed beat must not end the worker; the next one may get through
                 _log.warning("heartbeat: %s", error)
 
-    def _renew(self) -> None:
+    def renew(self) -> None:
+        """Says what is still in hand, whatever the engine's bundles do meanwhile."""
         now = time.monotonic()
         held = [
             name
@@ -108,9 +122,13 @@ class Presence:
             for name, since in list(holder.held.items())
             if _RENEW_SECONDS / 2 <= now - since <= _LONGEST_SECONDS
         ]
-        if held:
+        with _lock:
+            read = list(self._read)
+        if held or read:
+            until = self._clock.now() + ledger.LEASE
             with self._store.write() as tx:
-                ledger.keep_samples(tx, self.owner.name, sorted(held), self._clock.now() + ledger.LEASE)
+                ledger.keep_blocks(tx, self.owner.name, read, until)
+                ledger.keep_samples(tx, self.owner.name, sorted(held), until)
 
 
 def leave_all() -> None:

@@ -7,6 +7,7 @@ file or a silent judge.
 import os
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from itertools import chain
 from typing import Any
 
@@ -76,7 +77,8 @@ class Read(StoreDoFn):
         if self.settings.stream and not retry_conflicts(self._take, tick, work):
             return ()
         try:
-            return self._scan_and_commit(tick, work)
+            with self.presence.reading(work.block) if self.settings.stream else nullcontext():
+                return self._scan_and_commit(tick, work)
         except SourceUnfinished as error:
             retry_conflicts(self._leave_unfinished, tick, work, str(error))
         except SourceChanged as error:

@@ -101,6 +101,16 @@ UPDATE blocks SET owner = :owner, free_at = :until
 WHERE generation = :generation AND start = :start AND state = 'planned'
     AND (owner IS NULL OR owner IN (:owner, :from_owner) OR owner NOT IN :live OR free_at <= :now)
 
+-- A block that its reader is just committing need not be kept.
+
+-- name: keep_block
+WITH held AS MATERIALIZED (
+    SELECT generation, start FROM blocks
+    WHERE generation = :generation AND start = :start AND owner = :owner AND state = 'planned'
+    /*postgresql FOR UPDATE SKIP LOCKED */)
+UPDATE blocks SET free_at = :until
+WHERE state = 'planned' AND (generation, start) IN (SELECT generation, start FROM held)
+
 -- name: count_blocks_in_work
 SELECT count(*) FROM blocks WHERE state = 'planned' AND owner IN :live AND free_at > :now
 

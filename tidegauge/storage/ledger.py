@@ -304,6 +304,12 @@ def claim_samples(
     return sorted(samples, key=lambda sample: sample.request.request_id)
 
 
+def keep_blocks(tx: Transaction, owner: str, blocks: Sequence[Block], until: Micros) -> None:
+    """Says that these are still being read."""
+    for block in sorted(blocks, key=lambda block: (block.generation, block.start)):
+        tx.run("keep_block", owner=owner, generation=block.generation, start=block.start, until=until)
+
+
 def keep_samples(tx: Transaction, owner: str, names: Sequence[str], until: Micros) -> None:
     """Says that these are still being judged."""
     for start in range(0, len(names), _NAMES):

@@ -1,0 +1,113 @@
+"""What a stream's worker keeps while it works on it."""
+
+import gzip
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines import presence
+from pipelines.plan import Plan
+from pipelines.sampling import prepare
+from pipelines.transforms import Read
+from pipelines.work import STORE_VARIABLE, Settings, Tick
+from tests.support.logs import NOON, line
+from tidegauge.config import Config, SamplingSection, StoreSection
+from tidegauge.config_sources import SourceSection
+from tidegauge.domain import SECOND
+from tidegauge.storage import ledger, streams
+from tidegauge.storage.ledger import LEASE, Claim
+from tidegauge.storage.status import status
+from tidegauge.storage.store import Store
+from tidegauge.testing.clock import ManualClock
+
+
+class Slow:
+    """The sources of a worker, with something that happens before each piece that is read."""
+
+    def __init__(self, inner: Any, between: Callable[[], None]) -> None:
+        self._inner, self._between = inner, between
+
+    def of(self, block: Any) -> Any:
+        self._source = self._inner.of(block)
+        return self
+
+    def read(self, claimed: Any) -> Iterator[Any]:
+        for piece in self._source.read(claimed):
+            self._between()
+            yield piece
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._source if name == "place" else self._inner, name)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(NOON)
+
+
+@pytest.fixture
+def settings(store: Store, clock: ManualClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+    """A stream over an archive of three lines."""
+    monkeypatch.setenv(STORE_VARIABLE, store.url)
+    lines = b"".join(line(request_id=f"r-{n}") + b"\n" for n in range(3))
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(lines))
+    prepare(store, clock, 1.0, os.environ["TIDEGAUGE_SAMPLING_KEY"], print)
+    with store.write() as tx:
+        streams.submit(tx, "j", "prism", clock.now())
+    config = Config(store=StoreSection(url=store.url), sampling=SamplingSection(rate=1.0))
+    yield Settings(config, (SourceSection(files=f"{tmp_path}/*.jsonl*"),), clock, stream="j")
+    presence.leave_all()
+
+
+def test_a_block_that_takes_longer_than_a_lease_stays_with_its_reader(
+    store: Store, clock: ManualClock, settings: Settings
+) -> None:
+    planner, reader = Plan(settings), Read(settings)
+    planner.setup()
+    reader.setup()
+    others: list[int] = []
+
+    def half_a_minute() -> None:
+        for _ in range(3):
+            clock.advance(LEASE - SECOND)
+            reader.presence.renew()
+        with store.write() as tx:
+            claim = Claim("other", "s", [reader.presence.owner.name, "other"], clock.now(), clock.now() + LEASE)
+            others.extend(taken.block.start for taken in ledger.claim_blocks(tx, claim, clock.now(), 9))
+
+    (tick, work), *_ = planner.process(Tick("j:1"))
+    reader.sources = Slow(reader.sources, half_a_minute)
+    reader.process((tick, work))
+    assert others == []
+    with store.read() as tx:
+        assert status(tx, clock.now())["blocks"] == {"planned": 0, "done": 1, "lost": 0}
+    planner.teardown()
+    reader.teardown()
+
+
+def test_a_block_that_its_reader_gave_up_is_renewed_no_more(
+    store: Store, clock: ManualClock, settings: Settings
+) -> None:
+    planner, reader = Plan(settings), Read(settings)
+    planner.setup()
+    reader.setup()
+
+    def breaks() -> None:
+        raise RuntimeError("the engine takes the bundle away")
+
+    (tick, work), *_ = planner.process(Tick("j:1"))
+    inner, reader.sources = reader.sources, Slow(reader.sources, breaks)
+    with pytest.raises(RuntimeError):
+        reader.process((tick, work))
+    clock.advance(LEASE - SECOND)
+    reader.presence.renew()
+    clock.advance(2 * SECOND)
+    with store.write() as tx:
+        claim = Claim("other", "s", [reader.presence.owner.name, "other"], clock.now(), clock.now() + LEASE)
+        assert len(ledger.claim_blocks(tx, claim, clock.now(), 9)) == 1
+    reader.sources = inner
+    planner.teardown()
+    reader.teardown()
