@@ -41,7 +41,8 @@ class KafkaSource:
         return self._reader.read(claimed)
 
     def place(self, block: Block, start: int) -> int:
-        return self._reader.index.place(start) - block.start
+        del block
+        return self._reader.index.place(start)
 
     def at_rest(self, block: Block, now: Micros) -> bool:
         del block, now

@@ -100,8 +100,7 @@ class ObjectSource:
         _must_be(block, tag)
 
     def place(self, block: Block, start: int) -> int:
-        del block
-        return start
+        return block.start + start
 
     def at_rest(self, block: Block, now: Micros) -> bool:
         del block, now

@@ -43,8 +43,8 @@ class Source(Protocol):
         """
 
     def place(self, block: Block, start: int) -> int:
-        """Where in its generation the line lies that began at byte `start` of what was read last; counted from the
-        block's start, and no other line's.
+        """Where in its generation the line lies that began at byte `start` of what was read last; of no other line of
+        the block.
         """
 
     def at_rest(self, block: Block, now: Micros) -> bool:

@@ -10,12 +10,9 @@ VALUES (:source, 1, :records, :blanks, :quarantined)
 ON CONFLICT (source) DO UPDATE SET blocks = read_totals.blocks + 1, records = read_totals.records + excluded.records,
     blanks = read_totals.blanks + excluded.blanks, quarantined = read_totals.quarantined + excluded.quarantined
 
--- name: next_place
-SELECT coalesce(max(start) + 1, 0) FROM quarantine WHERE generation = :generation
-
 -- name: insert_quarantine
-INSERT INTO quarantine (generation, start, length, source, reason, detail, sha256, raw)
-VALUES (:generation, :start, :length, :source, :reason, :detail, :sha256, :raw)
+INSERT INTO quarantine (generation, block_start, start, length, source, reason, detail, sha256, raw)
+VALUES (:generation, :block_start, :start, :length, :source, :reason, :detail, :sha256, :raw)
 
 -- name: add_quarantine_count
 INSERT INTO quarantine_counts (source, reason, records) VALUES (:source, :reason, :records)

@@ -24,14 +24,14 @@ UPDATE verdicts SET reason = '', spans = '[]', raw = '' WHERE request_id IN :ids
 UPDATE shadow_verdicts SET reason = '' WHERE judged_at < :before AND reason <> ''
 
 -- name: quarantine_to_prune
-SELECT q.generation, q.start, length(q.raw) AS bytes FROM quarantine q
-JOIN blocks b ON b.generation = q.generation AND b.start = (
-    SELECT max(c.start) FROM blocks c WHERE c.generation = q.generation AND c.start <= q.start)
+SELECT q.generation, q.block_start, q.start, length(q.raw) AS bytes FROM quarantine q
+JOIN blocks b ON b.generation = q.generation AND b.start = q.block_start
 WHERE b.done_at < :before AND length(q.raw) > 0
-ORDER BY q.generation, q.start LIMIT :most
+ORDER BY q.generation, q.block_start, q.start LIMIT :most
 
 -- name: prune_quarantine
-UPDATE quarantine SET raw = :raw, detail = '' WHERE generation = :generation AND start = :start
+UPDATE quarantine SET raw = :raw, detail = ''
+WHERE generation = :generation AND block_start = :block_start AND start = :start
 
 -- name: rollups_to_prune
 SELECT count(*) FROM rollup_5m WHERE bucket < :before

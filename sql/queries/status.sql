@@ -27,4 +27,5 @@ SELECT source, reason, records FROM quarantine_counts ORDER BY source, reason
 
 -- name: quarantine_example
 SELECT q.detail, q.start, g.path FROM quarantine q JOIN generations g ON g.generation = q.generation
-WHERE q.source = :source AND q.reason = :reason ORDER BY q.generation, q.start LIMIT 1
+WHERE q.source = :source AND q.reason = :reason
+ORDER BY q.generation, q.block_start, q.start LIMIT 1

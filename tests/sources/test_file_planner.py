@@ -20,6 +20,7 @@ from tests.support.ingest import KEY, Now, begin, claimed, ingest
 from tests.support.logs import NOON, line
 from tidegauge.errors import SourceError
 from tidegauge.prices import Prices
+from tidegauge.service import retention
 from tidegauge.storage import commits, ledger, sampling
 from tidegauge.storage.status import status
 from tidegauge.storage.store import Store
@@ -187,7 +188,10 @@ def test_bad_lines_of_two_streams_of_one_archive_have_places_of_their_own(log: L
     assert not log.look(final=True)
     assert (log.status["quarantined"], log.status["seen"]) == (800, 800)
     with log.store.read() as tx:
-        assert tx._connection.exec_driver_sql("SELECT count(DISTINCT start) FROM quarantine").scalar() == 800
+        rows = tx._connection.exec_driver_sql("SELECT block_start, count(*) FROM quarantine GROUP BY block_start").all()
+        blocks = tx._connection.exec_driver_sql("SELECT start, 400 FROM blocks").all()
+    assert sorted(map(tuple, rows)) == sorted(map(tuple, blocks))
+    assert retention.preview(log.store, log.clock.now() + 1).quarantined == 800
 
 
 @pytest.mark.parametrize(("alive", "outcome"), [(True, commits.Commit.WON), (False, commits.Commit.LOST)])

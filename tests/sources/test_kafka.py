@@ -7,7 +7,9 @@ from pipelines.sources.kafka_ranges import PATIENCE
 from tests.sources.kafka_world import World, lines
 from tests.support.ingest import work_off
 from tests.support.kafka import until
+from tidegauge.domain import DAY
 from tidegauge.errors import SourceError
+from tidegauge.service import retention
 from tidegauge.storage import ledger
 
 
@@ -51,6 +53,21 @@ def test_a_value_may_be_a_record_several_or_none_and_what_is_broken_has_a_place_
     assert list(reasons.values()) == [{"invalid_utf8": 1, "malformed_json": 1, "missing_field": 1, "not_an_object": 1}]
     places = world.rows("SELECT start FROM quarantine ORDER BY start")
     assert [divmod(start, 1 << 24) for (start,) in places] == [(5, 0), (6, 0), (6, 4), (7, 0)]
+
+
+def test_bad_lines_of_a_topic_go_after_their_time(world: World) -> None:
+    topic = world.broker.topic()
+    topic.send(*[b"bad %d" % n for n in range(20)])
+    source = world.source(topic)
+    assert world.look(source, offsets=10) == []
+    assert retention.prune(world.store, world.clock.now()).quarantined == 0
+    world.clock.time += DAY
+    topic.send(*lines(0, 5))
+    assert world.look(source) == []
+    assert retention.preview(world.store, world.clock.now()).quarantined == 20
+    assert retention.prune(world.store, world.clock.now()).quarantined == 20
+    assert world.rows("SELECT count(*), sum(length(raw)) FROM quarantine") == [(20, 0)]
+    assert world.counts == (5, 0, 20)
 
 
 def test_broken_records_of_neighbouring_blocks_do_not_meet(world: World) -> None:

@@ -7,6 +7,8 @@ import pytest
 
 from tests.conftest import drop_schema, postgresql_url
 from tidegauge.errors import StoreTooNew
+from tidegauge.storage import ledger
+from tidegauge.storage.ledger import Generation, Identity
 from tidegauge.storage.migrations import migrate
 from tidegauge.storage.store import Store
 
@@ -54,6 +56,36 @@ def test_numbers_that_arrive_out_of_order_are_all_applied(store: Store, old: Sto
     assert migrate(old) == max(MIGRATIONS)
     assert schema(old) == schema(store)
     assert versions(old) == MIGRATIONS.keys()
+
+
+def test_quarantined_lines_of_an_earlier_version_find_their_block(old: Store) -> None:
+    places = {"file": [(0, 0), (100, 180)], "topic/0": [(0, 7 << 24), (10, (10 << 24) + 3), (10, 15 << 24)]}
+    with old.write() as tx:
+        tx.run("create_schema_migrations")
+        for version in sorted(MIGRATIONS.keys() - {22}):
+            name = MIGRATIONS[version].name
+            if name.endswith((f".{old.dialect}.sql", name.split(".")[0] + ".sql")):
+                tx.script(MIGRATIONS[version].read_text())
+            tx.run("record_migration", version=version, name=name)
+        for path, rows in places.items():
+            encoding = "kafka" if "/" in path else "plain"
+            generation = Generation(path, "s", path, encoding, "", Identity(), 0, 0, "live")
+            ledger.insert_generation(tx, generation, 0)
+            ledger.plan_ranges(tx, path, 0, [10, 100, 1000], Identity(planned_to=1000), 0)
+            for _, start in rows:
+                tx.script(
+                    "INSERT INTO quarantine (generation, start, length, source, reason, detail, sha256, raw)"
+                    f" VALUES ('{path}', {start}, 4, 's', 'malformed_json', 'd{start}', 'h{start}', '{start}')"
+                )
+        before = list(tx.rows("dump_quarantine"))
+    migrate(old)
+    with old.read() as tx:
+        found = [
+            tuple(row)
+            for row in tx._connection.exec_driver_sql("SELECT generation, block_start, start FROM quarantine")
+        ]
+        assert sorted(tx.rows("dump_quarantine"), key=str) == sorted(before, key=str)
+    assert sorted(found) == sorted((path, *place) for path, rows in places.items() for place in rows)
 
 
 @pytest.mark.parametrize("newer", [0, 999])

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from tidegauge.domain import TESTED_TIERS, Block, Deployment, Encoding, Micros, Sample, test_block
+from tidegauge.domain import TESTED_TIERS, Block, Deployment, Micros, Sample, test_block
 from tidegauge.storage import sampling
 from tidegauge.storage.histogram import add
 from tidegauge.storage.ledger import Claim
@@ -149,22 +149,8 @@ def _cell_row(key: tuple[Any, ...], values: Sequence[int]) -> Row:
 
 
 def _add_quarantine(tx: Transaction, block: Block, lines: Sequence[Quarantined]) -> None:
-    first = block.start
-    if lines and block.encoding == Encoding.ARCHIVE and block.start:
-        # Lines are placed in the log's own bytes and blocks in compressed ones: never two lines at one place.
-        first = max(first, int(tx.value("next_place", generation=block.generation)))
-    tx.bulk(
-        "insert_quarantine",
-        [
-            {
-                **line._asdict(),
-                "start": first + line.start,
-                "generation": block.generation,
-                "source": block.source,
-            }
-            for line in lines
-        ],
-    )
+    place = {"generation": block.generation, "block_start": block.start, "source": block.source}
+    tx.bulk("insert_quarantine", [{**line._asdict(), **place} for line in lines])
     counts: dict[str, int] = {}
     for line in lines:
         counts[line.reason] = counts.get(line.reason, 0) + 1

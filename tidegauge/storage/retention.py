@@ -48,7 +48,8 @@ def prune_quarantine(tx: Transaction, before: Micros, most: int = PORTION, *, dr
     """Removes the bytes of lines from blocks that were done before `before`; rows and bytes."""
     rows = tx.rows("quarantine_to_prune", before=before, most=most)
     if not dry:
-        tx.many("prune_quarantine", [{"generation": r["generation"], "start": r["start"], "raw": b""} for r in rows])
+        places = ("generation", "block_start", "start")
+        tx.many("prune_quarantine", [{name: row[name] for name in places} | {"raw": b""} for row in rows])
     return len(rows), sum(row["bytes"] for row in rows)
 
 
