@@ -7,12 +7,12 @@ whose glob was written otherwise, or whose folder was moved.
 
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import BinaryIO
 
 import msgspec
 
-from pipelines.sources import files, losses
+from pipelines.sources import copies, files, losses
 from pipelines.sources.archives import is_archive, is_compressed
 from pipelines.sources.source import Planning
 from tidegauge.domain import HOUR, Clock, Encoding, Micros
@@ -44,10 +44,16 @@ class FilePlanner:
             known = ledger.generations(tx, source)
         paths = files.matching(source)
         followed = self._follow(known, paths)
+        waiting: dict[str, str] = {}
         if new := [path for path in paths if path not in {generation.path for generation in followed}]:
             strays = self._strays(source)
-            for path in new:
-                followed += self._adopt(source, path, strays) or self._begin(source, path)
+            for path in sorted(new, key=is_compressed):  # what a compressed file may be a copy of is known by then
+                adopted = self._adopt(source, path, strays)
+                if not adopted and (log := self._original(path, followed, strays)):
+                    waiting[path] = log
+                    continue
+                followed += adopted or self._begin(source, path)
+        self._note_copies(source, waiting)
         for generation in followed:
             self._extend(generation)
 
@@ -93,14 +99,30 @@ class FilePlanner:
     def _adopt(self, source: str, path: str, strays: Sequence[Generation]) -> list[Generation]:
         """The stray that lies at the path, now of this source. One that is still where it was keeps its copies away."""
         for stray in strays:
-            gone = stray.path == path or files.facts(stray.path) is None
-            if gone and _is_at(stray, path, stray.encoding):
-                adopted = msgspec.structs.replace(stray, source=source, path=path, inode="")
+            rotated = stray.encoding == Encoding.PLAIN and is_compressed(path)
+            encoding = Encoding.ROTATED if rotated else stray.encoding
+            left = stray.path == path or files.facts(stray.path) is None
+            if not left and stray.state == "gone":  # its place may be another file's by now
+                left = not _is_at(stray, stray.path, stray.encoding)
+            if left and _is_at(stray, path, encoding):
+                adopted = msgspec.structs.replace(stray, source=source, path=path, encoding=encoding, inode="")
                 with self._store.write() as tx:
                     ledger.adopt_generation(tx, adopted)
                 _log.info("%s: goes on with what was read as %s", path, stray.source)
                 return [adopted]
         return []
+
+    def _original(self, path: str, live: Sequence[Generation], strays: Sequence[Generation]) -> str | None:
+        found = files.facts(path)
+        at_rest = found is None or self._planning.final or self._clock.now() - found.modified >= PATIENCE
+        return copies.original(path, live, strays, at_rest)
+
+    def _note_copies(self, source: str, found: Mapping[str, str]) -> None:
+        with self._store.read() as tx:
+            if found == {row["path"]: row["original"] for row in tx.rows("copies") if row["source"] == source}:
+                return
+        with self._store.write() as tx:
+            ledger.note_copies(tx, source, found, self._clock.now())
 
     def _begin(self, source: str, path: str) -> list[Generation]:
         found = files.facts(path)

@@ -79,10 +79,10 @@ def identify(log: BinaryIO, planned_to: int) -> Identity:
     tail = min(planned_to, PROBE_BYTES)
     return Identity(
         prefix_length=prefix,
-        prefix_hash=_hash_at(log, 0, prefix),
+        prefix_hash=hash_at(log, 0, prefix),
         planned_to=planned_to,
         tail_length=tail,
-        tail_hash=_hash_at(log, planned_to - tail, tail),
+        tail_hash=hash_at(log, planned_to - tail, tail),
     )
 
 
@@ -96,9 +96,8 @@ def matches(path: str, encoding: str, identity: Identity) -> bool:
     try:
         with open_log(path, encoding) as log:
             return (
-                _hash_at(log, 0, identity.prefix_length) == identity.prefix_hash
-                and _hash_at(log, identity.planned_to - identity.tail_length, identity.tail_length)
-                == identity.tail_hash
+                hash_at(log, 0, identity.prefix_length) == identity.prefix_hash
+                and hash_at(log, identity.planned_to - identity.tail_length, identity.tail_length) == identity.tail_hash
             )
     except (FileNotFoundError, EOFError, gzip.BadGzipFile, *DAMAGED):
         return False
@@ -106,7 +105,7 @@ def matches(path: str, encoding: str, identity: Identity) -> bool:
         raise SourceError(f"{path}: {error.strerror}") from error
 
 
-def _hash_at(log: BinaryIO, start: int, size: int) -> str:
+def hash_at(log: BinaryIO, start: int, size: int) -> str:
     """Hash of exactly `size` bytes; empty when the log has fewer of them, and for none at all."""
     if not size:
         return ""

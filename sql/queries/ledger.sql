@@ -219,3 +219,13 @@ DELETE FROM streams WHERE job = :job
 SELECT s.stopping = 1 OR s.beat_at < :alive_since AND EXISTS (
     SELECT 1 FROM streams other WHERE other.submitted_at > s.submitted_at AND other.beat_at >= :alive_since)
 FROM streams s WHERE s.job = :job
+
+-- name: keep_copy
+INSERT INTO copies (source, path, original, since) VALUES (:source, :path, :original, :now)
+ON CONFLICT (source, path) DO UPDATE SET original = excluded.original
+
+-- name: forget_copies
+DELETE FROM copies WHERE source = :source AND path NOT IN :paths
+
+-- name: copies
+SELECT source, path, original, since FROM copies ORDER BY source, path

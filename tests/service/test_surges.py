@@ -140,6 +140,7 @@ def test_reviewers_and_status_see_why(store: Store):
         "quarantine": {},
         "quarantine_examples": {},
         "evaluation": {"judges": {}, "failing": {}, "spent": 0, "shed": 0, "judge_failed": 0, "coverage": None},
+        "copies": [],
         "surges": {"refunds": shown},
         "flow": waiting,
     }

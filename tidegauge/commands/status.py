@@ -92,6 +92,8 @@ def text(found: Mapping[str, Any]) -> str:
         lines.append(f"quarantined in {source}:")
         examples = found["quarantine_examples"].get(source, {})
         lines += [f"  {reason} {count}{_example(examples.get(reason))}" for reason, count in reasons.items()]
+    for row in found["copies"]:
+        lines.append(f"not read: {plain(row['path'])}, as far as it goes a copy of {plain(row['original'])}")
     return "\n".join(lines)
 
 

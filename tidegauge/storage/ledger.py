@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -157,6 +157,13 @@ def adopt_generation(tx: Transaction, generation: Generation) -> None:
     """Makes the generation one of another source, at another place, and follows it on if it was retired."""
     note_generation(tx, generation)
     tx.run("adopt_generation", generation=generation.generation, source=generation.source)
+
+
+def note_copies(tx: Transaction, source: str, found: Mapping[str, str], now: Micros) -> None:
+    """The compressed files of a source that wait, and the logs that they may be copies of."""
+    tx.run("forget_copies", source=source, paths=sorted(found))
+    for path, original in sorted(found.items()):
+        tx.run("keep_copy", source=source, path=path, original=original, now=now)
 
 
 def plan_ranges(

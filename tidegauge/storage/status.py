@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tidegauge.domain import DAY, SECOND, Micros
+from tidegauge.domain import DAY, SECOND, Micros, iso
 from tidegauge.storage import judging
 from tidegauge.storage.store import Row, Transaction
 
@@ -40,6 +40,7 @@ def status(tx: Transaction, now: Micros) -> dict[str, Any]:
         "duplicates_estimate": sum(float(row["estimate"] or 0) for row in tallies),
         "conflicting": int(tx.value("status_conflicting") or 0),
         "lag_seconds": 0.0 if oldest is None else max(0.0, (now - oldest) / SECOND),
+        "copies": [row | {"since": iso(row["since"])} for row in map(dict, tx.rows("copies"))],
         "quarantine": quarantine,
         "quarantine_examples": _examples(tx, quarantine),
         "evaluation": _evaluation(tx, now, sum(entry["sampled"] for entry in per_intent.values())),
