@@ -29,7 +29,8 @@ WHERE indicator = :indicator AND state = 'queued' AND request_id IN
 
 -- name: reviews_due
 SELECT intent, count(*) AS due, sum(CASE WHEN state = 'labelled' THEN 0 ELSE 1 END) AS missing
-FROM review_queue WHERE indicator = :indicator AND due_at < :now GROUP BY intent ORDER BY intent
+FROM review_queue WHERE indicator = :indicator AND event_day > :since AND due_at < :now
+GROUP BY intent ORDER BY intent
 
 -- name: lock_outcomes
 WITH mine AS MATERIALIZED (

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from tests.service.sums import month, rows
 from tests.service.world import NEW, NOW, OLD, decide_all, judge, label, request, table
 from tidegauge.domain import DAY
@@ -95,6 +97,22 @@ def test_reviews_that_never_come_back_are_a_ticket(store: Store):
     with store.write() as tx:
         health.check(tx, lambda intent: "payments", str, NOW + 10 * DAY)
     assert {t["state"] for t in table(store, "tickets")} == {"closed"}
+
+
+@pytest.mark.parametrize(("goes_on", "state"), [(27, "open"), (40, "closed")])
+@pytest.mark.parametrize("intent", ["refunds", "invoices"])
+def test_an_old_bad_month_keeps_no_ticket_open(store: Store, goes_on: int, state: str, intent: str):
+    """Whether the intent itself has traffic since, all of whose reviews come back, or another one."""
+    judge(store, [request(n, n * 0.1) for n in range(40)])
+    with store.write() as tx:
+        health.check(tx, lambda intent: "payments", str, NOW + 10 * DAY)
+    later = [request(100 + n, 24 * goes_on + n * 0.1, intent=intent) for n in range(40)]
+    judge(store, later)
+    label(store, later, False)
+    with store.write() as tx:
+        health.check(tx, lambda intent: "payments", str, NOW + 90 * DAY)
+    found = {t["subject"]: t["state"] for t in table(store, "tickets") if t["kind"] == "reviews_unreturned"}
+    assert found == {'{"intent": "refunds"}': state}
 
 
 def test_low_coverage_is_a_ticket(store: Store):

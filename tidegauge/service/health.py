@@ -1,11 +1,13 @@
 """Tickets about the measurement: reviews that never come back, samples never judged, scores that changed meaning."""
 
+import json
 from collections.abc import Callable, Collection
 from math import sqrt
 from typing import NamedTuple
 
 from tidegauge.domain import DAY, HALLUCINATION, MINUTE, TEST_BLOCK, UNSCORED_BIN, Micros
 from tidegauge.service import tickets
+from tidegauge.service.route import OLDEST_DAYS
 from tidegauge.slo.canary import boundary
 from tidegauge.storage.store import Transaction
 
@@ -15,6 +17,7 @@ DRIFT_ALPHA = 0.001
 UNANSWERED_FOR = 10 * MINUTE
 """A judge that does not answer for so long, or so often, is down."""
 
+_UNRETURNED = "reviews_unreturned"
 _FEWEST = 20
 _FEWEST_LABELS = 50
 _FEWEST_POSITIVES = 5
@@ -82,9 +85,16 @@ def _drift(tx: Transaction, judge_owner: Callable[[str], str], now: Micros) -> N
 
 
 def _reviews(tx: Transaction, owner_of: Callable[[str], str], now: Micros) -> None:
-    for row in tx.rows("reviews_due", indicator=HALLUCINATION, now=now):
-        due, missing = int(row["due"]), int(row["missing"])
-        finding = _Finding("reviews_unreturned", row["intent"], {"due": due, "not_returned": missing})
+    """Over the trailing event days that take part in tests: a bad month long ago is over."""
+    newest = int(tx.value("newest_traffic") or 0) // DAY
+    found = {
+        row["intent"]: (int(row["due"]), int(row["missing"]))
+        for row in tx.rows("reviews_due", indicator=HALLUCINATION, since=newest - OLDEST_DAYS, now=now)
+    }
+    told = {json.loads(row["subject"])["intent"] for row in tx.rows("open_subjects", kind=_UNRETURNED)}
+    for intent in sorted(found.keys() | told):
+        due, missing = found.get(intent, (0, 0))
+        finding = _Finding(_UNRETURNED, intent, {"due": due, "not_returned": missing, "days": OLDEST_DAYS})
         _set(tx, finding, due >= _FEWEST and missing > UNRETURNED * due, owner_of, now)
 
 
