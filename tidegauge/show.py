@@ -42,16 +42,28 @@ def deployment(of: Mapping[str, Any] | None) -> str:
     return f"{of['model_version']} / {of['prompt_version']} / {of['retrieval_index']}"
 
 
-def slo_table(rows: Sequence[Mapping[str, Any]]) -> str:
+def subject(of: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]) -> str:
+    """What a ticket is about; of a deployment also its parts, by which people know it."""
+    said = {key: f"{value} ({deployment(known[value])})" if value in known else value for key, value in of.items()}
+    intent = said.pop("intent", None)
+    return ", ".join([*([str(intent)] if intent else []), *(f"{key} {value}" for key, value in said.items())])
+
+
+def slo_table(rows: Sequence[Mapping[str, Any]], standing: Mapping[tuple[str, str], str]) -> str:
     """The table of `tidegauge slo`; the budget is the intent's, and stands in its first row."""
-    columns = ("intent", "deployment", "rate", "interval", "judged", "labelled", "state", "budget", "burn", "gone by")
+    columns = (
+        *("intent", "id", "deployment", "traffic", "rate", "interval", "judged", "labelled", "state"),
+        *("budget", "burn", "gone by"),
+    )
     first = {row["intent"]: place for place, row in reversed(list(enumerate(rows)))}
     return table(
         columns,
         [
             (
                 row["intent"] if row["indicator"] == HALLUCINATION else f"{row['intent']}: {row['indicator']}",
+                row["deployment"]["id"],
                 deployment(row["deployment"]),
+                standing.get((row["intent"], row["deployment"]["id"]), "gone"),
                 percent(row["rate"]),
                 interval(row["low"], row["high"]),
                 row["judged"],

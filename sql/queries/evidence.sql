@@ -143,7 +143,7 @@ WHERE (intent = :intent OR :intent = '*') AND block >= :since GROUP BY block, de
 
 -- name: traffic_of_cells
 SELECT intent, deployment, sum(requests) AS requests, sum(sampled) AS sampled, sum(final) AS final,
-    max(last_at) AS last_at
+    min(first_at) AS first_at, max(last_at) AS last_at
 FROM cells WHERE block >= :since GROUP BY intent, deployment ORDER BY intent, deployment
 
 -- name: coverage

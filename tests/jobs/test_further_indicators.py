@@ -135,7 +135,7 @@ def test_a_second_indicator_has_its_own_test_labels_and_incident(store: Store, t
     assert "bad by refusal" in page["what"]
     assert page["cause"]["indicator"] == "refusal"
     assert (said["phase"], said["indicator"]) == ("failed", "refusal")
-    assert "refunds: refusal" in slo_table(list(rows.values()))
+    assert "refunds: refusal" in slo_table(list(rows.values()), {})
 
 
 def test_while_its_judge_is_down_the_sample_waits_and_nothing_is_asked_twice(store: Store, tmp_path: Path) -> None:

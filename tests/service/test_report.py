@@ -6,9 +6,11 @@ import pytest
 
 from tests.service.sums import month, rows
 from tests.service.world import NEW, NOW, OLD, decide_all, judge, label, request, table
+from tidegauge import show
+from tidegauge.cli import main
 from tidegauge.domain import DAY
 from tidegauge.service import health, tickets
-from tidegauge.service.report import slo_rows
+from tidegauge.service.report import slo_rows, standing
 from tidegauge.service.review import export_cases, parse_labels
 from tidegauge.storage.store import Store
 
@@ -83,6 +85,30 @@ def test_bad_label_lines_are_reported_and_none_is_lost():
     assert [label.hallucinated for label in found.labels] == [True, None]
     assert [bad.line for bad in found.bad] == [3, 4, 6, 7, 8, 9]
     assert found.labels[1].note == "?\N{REPLACEMENT CHARACTER}"
+
+
+def test_the_table_says_which_deployments_are_live_and_which_is_the_newest(store: Store):
+    judge(store, [request(1, 0, OLD), request(2, 20, NEW), request(3, 30, OLD), request(4, 0, NEW, intent="other")])
+    with store.read() as tx:
+        found = show.slo_table(slo_rows(tx, {"*": 0.03}), standing(tx)).splitlines()
+    said = {tuple(row.split()[:2]): row for row in found[1:]}
+    assert "live, newest" in said["refunds", NEW.id]
+    assert "live  " in said["refunds", OLD.id]
+    assert "newest" not in said["refunds", OLD.id]
+    assert "gone, newest" in said["other", NEW.id]
+
+
+def test_tickets_name_the_parts_of_a_deployment(store: Store, capsys: pytest.CaptureFixture[str]):
+    judge(store, [request(1, 0, NEW)])
+    with store.write() as tx:
+        subject = {"intent": "refunds", "deployment": NEW.id, "episode": 0}
+        tickets.open_ticket(tx, kind="evidence_wanted", subject=subject, owner="o", evidence={}, now=NOW)
+        gone = {"intent": "refunds", "deployment": "0a1b2c3d4e5f"}
+        tickets.open_ticket(tx, kind="mix_shift", subject=gone, owner="o", evidence={}, now=NOW)
+    assert main(["--store", store.url, "tickets"]) == 0
+    said = capsys.readouterr().out
+    assert f"refunds, deployment {NEW.id} (m-1 / p-1 / i-1), episode 0" in said
+    assert "deployment 0a1b2c3d4e5f" in said
 
 
 def test_reviews_that_never_come_back_are_a_ticket(store: Store):

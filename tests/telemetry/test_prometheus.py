@@ -152,6 +152,25 @@ def test_the_server_answers_while_the_job_runs(store: Store):
             MetricsServer(store, objectives, ManualClock(NOW), "127.0.0.1", server.port)
 
 
+def test_a_verdict_of_an_intent_that_nobody_knows_is_a_404_that_names_the_nearest(store: Store):
+    near_ones = {"refnds": "refunds", "shipping.staus": "shipping.status", "x": None, "refunds%00": "refunds"}
+    server = MetricsServer(store, everything(store), ManualClock(NOW), "127.0.0.1", 0, ["shipping.status"])
+    with server.serving():
+        url = f"http://127.0.0.1:{server.port}"
+        for asked, near in near_ones.items():
+            status, kind, body = get(f"{url}/verdict?intent={asked}")
+            assert (status, kind) == (404, "application/json")
+            found = json.loads(body)
+            assert found["did_you_mean"] == near
+            assert "no request of it was read" in found["error"]
+            assert "unseen=1" in found["error"]
+            assert get(f"{url}/rollback?intent={asked}")[0] == 409
+            status, _, body = get(f"{url}/verdict?intent={asked}&unseen=1")
+            assert (status, json.loads(body)["phase"]) == (200, "inconclusive")
+        for known in ("refunds", "shipping.status"):
+            assert get(f"{url}/verdict?intent={known}")[0] == 200
+
+
 def test_a_store_that_is_gone_is_a_503_that_tells_no_address():
     gone = Store("sqlite:////nowhere/at/all.db")
     server = MetricsServer(gone, wanted(Config()), ManualClock(NOW), "127.0.0.1", 0)

@@ -91,12 +91,14 @@ def beside(context: Context, config: "Config", store: "Store") -> Iterator[None]
     with ExitStack() as stack:
         if context.args.metrics_port is not None:
             from tidegauge.service.burning import Objectives
+            from tidegauge.service.intents import configured
             from tidegauge.telemetry.server import MetricsServer
 
             wanted = Objectives(config.slo, config.counted, config.as_objective)
-            server = MetricsServer(store, wanted, context.clock, context.args.metrics_host, context.args.metrics_port)
+            host, port = context.args.metrics_host, context.args.metrics_port
+            server = MetricsServer(store, wanted, context.clock, host, port, configured(config))
             stack.enter_context(server.serving())
-            note(f"metrics: http://{context.args.metrics_host}:{server.port}/metrics")
+            note(f"metrics: http://{host}:{server.port}/metrics")
         if config.telemetry.otlp_endpoint is not None:
             from tidegauge.telemetry.otlp import exporting
 

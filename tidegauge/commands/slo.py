@@ -55,16 +55,17 @@ def history(context: Context) -> int:
 
 
 def run(context: Context) -> int:
-    from tidegauge.service.report import slo_rows
+    from tidegauge.service.report import slo_rows, standing
 
     config = context.config()
     objectives = {name: config.objective(name).theta0 for name in ("*", *config.intents)}
     with context.store() as store, store.read() as tx:
         rows = slo_rows(tx, objectives, config.slo)
+        places = standing(tx)
     if context.args.json:
         print_json(rows)
     elif rows:
-        print(show.slo_table(rows))
+        print(show.slo_table(rows, places))
     else:
         print(NOTHING)
     breached = any(row["state"] == SloState.BREACH for row in rows)

@@ -5,14 +5,19 @@ from tidegauge.commands.context import Context, print_json
 
 
 def run(context: Context) -> int:
+    from tidegauge.service.incidents import deployment_fields
     from tidegauge.service.tickets import ticket_rows
+    from tidegauge.storage import evidence
 
     with context.store() as store, store.read() as tx:
         rows = ticket_rows(tx)
+        names = sorted({str(row["subject"]["deployment"]) for row in rows if "deployment" in row["subject"]})
+        found = evidence.deployments(tx, names)
+        known = {name: deployment_fields(name, found) for name in found}
     if context.args.json:
         print_json(rows)
     elif rows:
-        columns = ("id", "kind", "subject", "owner", "opened", "state")
+        columns = ("id", "kind", "owner", "opened", "state", "subject")
         print(
             show.table(
                 columns,
@@ -20,10 +25,10 @@ def run(context: Context) -> int:
                     (
                         row["id"],
                         row["kind"],
-                        ", ".join(f"{key} {value}" for key, value in row["subject"].items()),
                         row["owner"],
-                        row["opened_at"],
+                        row["opened_at"][:16],
                         row["state"],
+                        show.subject(row["subject"], known),
                     )
                     for row in rows
                 ],

@@ -22,7 +22,7 @@ from tidegauge.domain import DAY, SECOND
 from tidegauge.errors import UsageError
 from tidegauge.program import called_as
 from tidegauge.service.incidents import incident_rows
-from tidegauge.service.report import slo_rows
+from tidegauge.service.report import slo_rows, standing
 from tidegauge.service.review import export_cases
 from tidegauge.storage.migrations import migrate
 from tidegauge.storage.store import Store
@@ -127,8 +127,9 @@ def _tell(config: Config, store: Store, receiver: WebhookReceiver, directory: Pa
     with store.read() as tx:
         rows = slo_rows(tx, {"*": config.objective("*").theta0})
         incidents = incident_rows(tx)
+        places = standing(tx)
     say("")
-    say(show.slo_table(rows))
+    say(show.slo_table(rows, places))
     say("")
     for row in incidents:
         evidence = row["evidence"]

@@ -13,10 +13,19 @@ UNSEEN = "--unseen"
 _LISTED = 8
 
 
+def configured(config: Config) -> list[str]:
+    """The intents that the configuration or its objectives name."""
+    return sorted({*config.intents, *(slo.intent for slo in config.slos)} - {"*"})
+
+
+def all_of(tx: Transaction, named: Iterable[str]) -> list[str]:
+    """The intents of the log, and those that are named besides."""
+    return sorted({*(row["intent"] for row in tx.rows("intents_of_segments")), *named})
+
+
 def known(tx: Transaction, config: Config) -> list[str]:
     """The intents of the log, and those that the configuration or its objectives name."""
-    read = (row["intent"] for row in tx.rows("intents_of_segments"))
-    return sorted({*read, *config.intents, *(slo.intent for slo in config.slos)} - {"*"})
+    return all_of(tx, configured(config))
 
 
 def check(tx: Transaction, config: Config, intents: Iterable[str], where: str) -> None:
@@ -24,10 +33,15 @@ def check(tx: Transaction, config: Config, intents: Iterable[str], where: str) -
     names = known(tx, config)
     for intent in intents:
         if intent not in names:
-            raise UsageError(
-                f"{where} {plain(intent)}: no request of it was read and the configuration does not name it"
-                f"{hint(intent, names)}; if it is still to come, add {UNSEEN}"
-            )
+            raise UsageError(unknown(where, intent, names, UNSEEN))
+
+
+def unknown(where: str, intent: str, names: list[str], escape: str) -> str:
+    """What is said of an intent that nobody knows, and how to ask for it all the same."""
+    return (
+        f"{where} {plain(intent)}: no request of it was read and the configuration does not name it"
+        f"{hint(intent, names)}; if it is still to come, add {escape}"
+    )
 
 
 def check_deployment(tx: Transaction, deployment: str, where: str) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tidegauge.domain import HALLUCINATION, TEST_BLOCK, SloState, iso
+from tidegauge.domain import DAY, HALLUCINATION, TEST_BLOCK, SloState, iso
 from tidegauge.openslo import Slo
 from tidegauge.service.budget import Budget, Segment, deployment_segments, judged_budget
 from tidegauge.service.burning import exhausted_on
@@ -56,6 +56,23 @@ def slo_rows(
             }
         )
     return rows + _further(tx, [key for key in keys if key.indicator != HALLUCINATION], stored, breached)
+
+
+def standing(tx: Transaction) -> dict[Place, str]:
+    """Whether each deployment of an intent has traffic, and which is the newest, in words.
+
+    As incidents see it: live is what had a request in the last 24 hours of event time.
+    """
+    rows = tx.rows("traffic_of_cells", since=0)
+    now = max((row["last_at"] for row in rows), default=0)
+    newest: dict[str, Row] = {}
+    for row in rows:
+        newest[row["intent"]] = max(newest.get(row["intent"], row), row, key=lambda one: int(one["first_at"]))
+    return {
+        (row["intent"], row["deployment"]): ("live" if now - row["last_at"] < DAY else "gone")
+        + (", newest" if newest[row["intent"]]["deployment"] == row["deployment"] else "")
+        for row in rows
+    }
 
 
 def _further(

@@ -7,7 +7,7 @@ Nothing here needs a key, so it listens on loopback unless told otherwise.
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import cast
@@ -15,9 +15,11 @@ from urllib.parse import parse_qs, urlsplit
 
 from tidegauge.domain import Clock
 from tidegauge.errors import TidegaugeError, UsageError
+from tidegauge.service import intents
 from tidegauge.service.burning import Objectives
 from tidegauge.service.liveness import report, trouble
 from tidegauge.service.verdict import verdict
+from tidegauge.spelling import nearest
 from tidegauge.storage.store import Store
 from tidegauge.telemetry.prometheus import CONTENT_TYPE, metrics_text
 
@@ -34,8 +36,11 @@ Reply = tuple[int, str, bytes]
 class MetricsServer:
     """Answers from the store, in threads that end with it."""
 
-    def __init__(self, store: Store, wanted: Objectives, clock: Clock, host: str, port: int) -> None:
-        self._store, self._wanted, self._clock = store, wanted, clock
+    def __init__(
+        self, store: Store, wanted: Objectives, clock: Clock, host: str, port: int, named: Sequence[str] = ()
+    ) -> None:
+        """`named` are the intents of the configuration, which are known before any request of them was read."""
+        self._store, self._wanted, self._clock, self._named = store, wanted, clock, named
         self._lock = threading.Lock()
         self._kept: tuple[float, bytes] | None = None
         try:
@@ -93,6 +98,10 @@ class MetricsServer:
         if not intent:
             return 400, _JSON, _body({"error": "give ?intent=NAME, and &deployment=ID for another than the newest"})
         with self._store.read() as tx:
+            names = intents.all_of(tx, self._named)
+            if intent not in names and not asked.get("unseen"):
+                said = intents.unknown("intent", intent, names, "&unseen=1")
+                return 404, _JSON, _body({"error": said, "did_you_mean": nearest(intent, names)})
             return 200, _JSON, _body(verdict(tx, self._wanted.slo_of, intent, asked.get("deployment")))
 
     def _rollback(self, asked: dict[str, str]) -> Reply:
