@@ -1,39 +1,20 @@
 """The way of a rollback on a real store and a real receiver: turns, waits, second looks, and whether it helped."""
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
-from tests.alerts.world import KEY, at, before, breach, clock, config, history, stages, traffic
+from tests.alerts.world import KEY, SENT, at, before, breach, clock, history, open_tickets, run, stages, traffic
 from tests.service.world import NEW, OLD, decide_all, judge, label, request, table
-from tests.support.ingest import Now
 from tidegauge.alerts.act import act
 from tidegauge.alerts.webhook import SECRET
 from tidegauge.config import Config, RollbackSection, WebhookSection
 from tidegauge.domain import HOUR, Deployment
-from tidegauge.service import incidents, stops, tickets, words
+from tidegauge.service import incidents, words
 from tidegauge.storage.store import Store
 from tidegauge.testing.receiver import WebhookReceiver
 
 OLDEST = Deployment(model_version="m-00", prompt_version="p-1", retrieval_index="i-1")
-SENT = ["proposed", "approved", "sent", "acknowledged"]
-
-
-@pytest.fixture
-def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[WebhookReceiver]:
-    monkeypatch.setenv(SECRET, KEY)
-    with WebhookReceiver(KEY) as server:
-        yield server
-
-
-def run(store: Store, receiver: WebhookReceiver, now: Now, **terms) -> None:
-    act(store, config(receiver.hook, **terms), now)
-
-
-def open_tickets(store: Store) -> set[str]:
-    with store.read() as tx:
-        return {t["kind"] for t in tickets.ticket_rows(tx) if t["state"] == "open"}
 
 
 def test_a_rollback_that_helps_ends_by_itself(store: Store, receiver: WebhookReceiver) -> None:
@@ -88,142 +69,6 @@ def test_a_cancelled_breach_does_not_repeat_and_the_traffic_after_it_is_tested_a
     with store.read() as tx:
         (found,) = (json.loads(row["evidence"]) for row in tx.rows("incidents") if row["incident"] == second)
     assert (found["judged"], found["positives"]) == (60, 30)
-
-
-def test_a_stopped_intent_sends_nothing_until_the_stop_is_lifted(store: Store, receiver: WebhookReceiver) -> None:
-    incident, now = breach(store), clock(13)
-    with store.write() as tx:
-        stops.stop(tx, "refunds", "ann", "the log lacks a region", None, now.now())
-    run(store, receiver, now)
-    now.time = at(13 + 2)
-    run(store, receiver, now)
-    assert stages(store, incident) == ["proposed", "approved"]
-    assert receiver.deliveries == []
-    with store.write() as tx:
-        stops.lift(tx, "refunds", "ann", now.now())
-    run(store, receiver, now)
-    assert stages(store, incident) == SENT
-    assert len(receiver.deliveries) == 1
-
-
-@pytest.mark.parametrize("ends", ["lifted", "by itself"])
-@pytest.mark.parametrize("intent", ["refunds", "*"])
-def test_what_a_stop_held_for_long_has_its_chance_when_the_stop_ends(
-    store: Store, receiver: WebhookReceiver, intent: str, ends: str
-) -> None:
-    incident, now = breach(store), clock(13)
-    with store.write() as tx:
-        stops.stop(tx, intent, "ann", "the log lacks a region", None if ends == "lifted" else at(60), now.now())
-    for hours in (13, 30, 59.9):
-        now.time = at(hours)
-        run(store, receiver, now)
-    traffic(store, 59.9)
-    now.time = at(60)
-    if ends == "lifted":
-        with store.write() as tx:
-            stops.lift(tx, intent, "ann", now.now())
-    run(store, receiver, now)
-    assert stages(store, incident) == SENT
-
-
-def test_what_a_stop_held_until_its_traffic_was_gone_is_closed(store: Store, receiver: WebhookReceiver) -> None:
-    incident, now = breach(store), clock(13)
-    with store.write() as tx:
-        stops.stop(tx, "refunds", "ann", "the log lacks a region", at(60), now.now())
-    run(store, receiver, now)
-    traffic(store, 59, OLD)
-    now.time = at(61)
-    run(store, receiver, now)
-    assert stages(store, incident) == ["proposed", "approved", "cancelled"]
-    assert receiver.deliveries == []
-
-
-def test_after_a_stop_the_wait_for_an_approval_begins_anew(store: Store, receiver: WebhookReceiver) -> None:
-    incident, now = breach(store, mode="approve"), clock(13)
-    with store.write() as tx:
-        stops.stop(tx, "refunds", "ann", "the log lacks a region", at(60), now.now())
-    for hours, stage in ((13, "proposed"), (61, "proposed"), (83.9, "proposed"), (84.1, "failed")):
-        now.time = at(hours)
-        run(store, receiver, now, mode="approve")
-        assert stages(store, incident)[-1] == stage
-
-
-def test_what_a_person_approved_before_a_long_stop_is_asked_again(store: Store, receiver: WebhookReceiver) -> None:
-    incident, now = breach(store, mode="approve"), clock(13)
-    with store.write() as tx:
-        stops.stop(tx, "refunds", "ann", "the log lacks a region", at(60), now.now())
-        incidents.approve(tx, str(incident), "ann", "seen", now.now())
-    now.time = at(61)
-    run(store, receiver, now, mode="approve")
-    assert stages(store, incident) == ["proposed", "approved", "failed"]
-    assert receiver.deliveries == []
-
-
-def test_a_log_that_stands_still_holds_no_queue_up(store: Store, receiver: WebhookReceiver) -> None:
-    first, second = breach(store), breach(store, intent="shipping")
-    now = clock(13)
-    run(store, receiver, now)
-    sent, waits = (first, second) if stages(store, first)[-1] == "acknowledged" else (second, first)
-    now.time = at(13.9)
-    run(store, receiver, now)
-    assert stages(store, sent) == SENT
-    now.time = at(14.1)
-    run(store, receiver, now)
-    assert stages(store, sent) == [*SENT, "failed"]
-    assert stages(store, waits) == SENT
-    with store.read() as tx:
-        assert "the log stands still" in tx.rows("incident_history", incident=sent)[-1]["why"]
-    assert "rollback_failed" in open_tickets(store)
-    for intent in ("refunds", "shipping"):
-        traffic(store, 14.2, OLD, intent)
-    now.time = at(14.3)
-    run(store, receiver, now)
-    assert stages(store, sent)[-1] == "verified"
-    assert "rollback_failed" not in open_tickets(store)
-
-
-def test_a_log_that_is_behind_the_clock_has_a_day(store: Store, receiver: WebhookReceiver) -> None:
-    incident, now = breach(store), clock(20)
-    for hours, stage in ((20, "acknowledged"), (43.9, "acknowledged"), (44.1, "failed")):
-        now.time = at(hours)
-        run(store, receiver, now)
-        assert stages(store, incident)[-1] == stage
-
-
-def test_what_is_still_to_be_read_may_show_that_it_helped(store: Store, receiver: WebhookReceiver) -> None:
-    incident, now = breach(store), clock(13)
-    run(store, receiver, now)
-    with store.write() as tx:
-        names = {"source": "", "path": "", "encoding": "", "inode": "", "prefix_hash": "", "tail_hash": ""}
-        sizes = dict.fromkeys(("prefix_length", "tail_length", "planned_to", "size_seen", "unchanged_since"), 0)
-        tx.run("insert_generation", generation="g", created_at=0, **names, **sizes)
-        tx.run("insert_block", generation="g", start=0, stop=1, planned_at=at(13))
-    now.time = at(20)
-    run(store, receiver, now)
-    assert stages(store, incident) == SENT
-
-
-@pytest.mark.parametrize("stopped", ["refunds", "*"])
-def test_a_stop_holds_the_next_attempt_and_a_replay_too(
-    store: Store, monkeypatch: pytest.MonkeyPatch, stopped: str
-) -> None:
-    monkeypatch.setenv(SECRET, KEY)
-    incident, now = breach(store), clock(13)
-    with WebhookReceiver(KEY, replies=[500]) as receiver:
-        for attempts in (1, 2):
-            run(store, receiver, now)
-            assert len(receiver.deliveries) == attempts
-            with store.write() as tx:
-                if attempts == 2:
-                    incidents.replay(tx, incident, "ann", "again", now.now())
-                stops.stop(tx, stopped, "ann", "the log lacks a region", None, now.now())
-            now.time += HOUR // 4
-            run(store, receiver, now)
-            assert len(receiver.deliveries) == attempts
-            with store.write() as tx:
-                stops.lift(tx, stopped, "ann", now.now())
-        run(store, receiver, now)
-        assert len(receiver.deliveries) == 3
 
 
 def test_a_rollback_that_does_not_help_fails_and_somebody_is_told(store: Store, receiver: WebhookReceiver) -> None:

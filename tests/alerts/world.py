@@ -4,11 +4,17 @@ from itertools import count
 
 from tests.service.world import NEW, OLD, START, ingest, judge, label, request
 from tests.support.ingest import Now
+from tidegauge.alerts.act import act
 from tidegauge.alerts.event import rollback_body
 from tidegauge.config import Config, RollbackSection, WebhookSection
 from tidegauge.domain import HOUR, Deployment, Micros
+from tidegauge.service import tickets
 from tidegauge.service.decide import behind, decide
 from tidegauge.storage.store import Store
+from tidegauge.testing.receiver import WebhookReceiver
+
+SENT = ["proposed", "approved", "sent", "acknowledged"]
+"""The stages of a rollback that the receiver took."""
 
 KEY = "whsec_" + "QUJD" * 8
 _numbers = count(1)
@@ -63,3 +69,12 @@ def stages(store: Store, incident: str) -> list[str]:
 def history(store: Store, incident: str) -> list[str]:
     with store.read() as tx:
         return [row["what"] for row in tx.rows("incident_history", incident=incident)]
+
+
+def run(store: Store, receiver: WebhookReceiver, now: Now, **terms) -> None:
+    act(store, config(receiver.hook, **terms), now)
+
+
+def open_tickets(store: Store) -> set[str]:
+    with store.read() as tx:
+        return {t["kind"] for t in tickets.ticket_rows(tx) if t["state"] == "open"}
