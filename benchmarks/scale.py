@@ -7,8 +7,9 @@ two measurements of this run:
 
 judges    answers a second of the judge of a job that waits for it: two task managers against one
 overhead  CPU seconds, user and system, of Flink and a worker reading from Kafka, against `tidegauge run`, which is one
-          process too, on the same log in a file, both on PostgreSQL; the broker's own are given beside it. Of two logs,
-          so that what starts cost can be told from what a record costs
+          process too, on the same log in a file, both on PostgreSQL; the broker's own are given beside it. Of two logs
+          of 2 kB a line, contexts included, so that what starts cost can be told from what a record costs, and of one
+          whose lines of 300 bytes give a worker next to nothing to do. Wants 25 GB of disk and half an hour
 idle      CPU seconds a second of all processes of a stream to which nothing comes: its own and the engine's
 growth    seconds and resident memory of `tidegauge run`: a log of ten times the records against one
 
@@ -22,13 +23,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from benchmarks.scan import write_log
 from tests.conftest import drop_schema, postgresql_url
 from tests.distributed.streaming import KEY, PROGRAM, Stream, counts, wait_for
 from tests.engines import engines, free_ports
@@ -47,7 +49,7 @@ IDLE_SECONDS = 60
 
 
 def records(path: Path, count: int) -> None:
-    """A log of a few intents, each record another answer."""
+    """A log of a few intents, each record another answer without contexts."""
     with path.open("wb") as file:
         for n in range(count):
             text = f"Refunds arrive within {n} days, says case {n * 7919}."
@@ -98,15 +100,17 @@ def judges(task_managers: int) -> float:
 
 
 def overhead() -> dict[str, Any]:
-    short, long = (_overhead(count) for count in OVERHEAD_RECORDS)
+    short, long = (_overhead(count, write_log) for count in OVERHEAD_RECORDS)
     more = {name: long[name] - short[name] for name in ("run_cpu_s", "flink_cpu_s")}
-    return {"short": short, "long": long, "ratio_of_more_records": more["flink_cpu_s"] / more["run_cpu_s"]}
+    ratio = more["flink_cpu_s"] / more["run_cpu_s"]
+    small = _overhead(OVERHEAD_RECORDS[-1], records)
+    return {"short": short, "long": long, "ratio_of_more_records": ratio, "long_of_small_lines": small}
 
 
-def _overhead(count: int) -> dict[str, float]:
+def _overhead(count: int, write: Callable[[Path, int], None]) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        records(folder / "log.jsonl", count)
+        write(folder / "log.jsonl", count)
         with database() as url:
             plain, _, _ = run(url, folder / "log.jsonl")
         broker = Kafka(engines("kafka/lib"), free_ports(2), folder / "kafka")
