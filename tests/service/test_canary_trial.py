@@ -4,6 +4,7 @@ from tests.service.world import NEW, NOW, OLD, START, body, ingest, request
 from tidegauge.config import CanarySection, MatchSection
 from tidegauge.domain import DAY, Deployment, iso
 from tidegauge.service import canary, stops
+from tidegauge.storage import retention
 from tidegauge.storage.store import Store
 
 SECTION = CanarySection(name="c", canary=MatchSection(cohort="canary"), intent="refunds")
@@ -78,3 +79,15 @@ def test_a_stop_that_came_after_the_look_holds(store: Store) -> None:
         stops.stop(tx, "refunds", "ann", "the clock is wrong", None, NOW)
         assert canary.keep(tx, looked, lambda intent: "dry_run", body, NOW) == []
     assert shown(store) == []
+
+
+def test_one_whose_rollups_are_gone_ends_with_what_was_kept_of_it(store: Store) -> None:
+    other = Deployment(model_version="m-2", prompt_version="p-1", retrieval_index="i-1")
+    traffic(store, range(2))
+    look(store)
+    kept = shown(store)
+    with store.write() as tx:
+        retention.prune_rollups(tx, (START + 3 * DAY) // canary.BUCKET)
+    traffic(store, range(40, 41), other)
+    look(store)
+    assert shown(store)[0] == (kept[0][0], "ended", kept[0][2])

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import log
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 
 from tidegauge.config import CanarySection, MatchSection
@@ -73,7 +74,7 @@ def look(tx: Transaction, canaries: Sequence[CanarySection], now: Micros) -> lis
     segments = tx.rows("segments_with_deployment")
     stopped = stops.stopped(tx, now)
     return [
-        Looked(section, _compare(tx, section, arms, newest))
+        Looked(section, _or_kept(_compare(tx, section, arms, newest), known))
         for section in canaries
         if not stops.is_stopped(stopped, section.intent)
         for arms in _open_trials(tx, section, segments, known, newest)
@@ -230,6 +231,13 @@ def _compare(tx: Transaction, section: CanarySection, arms: Arms, newest: Micros
         breached=tuple(breached),
         evidence={**evidence, "as_of": iso(traffic.until)},
     )
+
+
+def _or_kept(trial: Trial, known: Mapping[str, Row]) -> Trial:
+    """What was seen of a trial stays, though its rollups may be gone before it ends: nobody looked for a while."""
+    if trial.breached or trial.canary not in known or any(trial.evidence["requests"].values()):
+        return trial
+    return msgspec.structs.replace(trial, evidence=json.loads(known[trial.canary]["evidence"]))
 
 
 def _hallucination(tx: Transaction, section: CanarySection, arms: Arms) -> tuple[float | None, int]:

@@ -31,7 +31,8 @@ class Traffic:
         self._first = arms.since // BUCKET
         span = {"since": self._first, "until": arms.until // BUCKET}
         sides = [_Side.read(tx, sorted(side), span) for side in (arms.canary, arms.control)]
-        self._length = max((side.last for side in sides), default=self._first - 1) - self._first + 1
+        last = max(self._first - 1, *(side.last for side in sides))  # of an old trial the rollups may all be gone
+        self._length = last - self._first + 1
         self._sides = sides
         self.canary, self.control = (side.counts(self._first, self._length) for side in sides)
 
@@ -77,7 +78,7 @@ class _Side(NamedTuple):
         return int(self.buckets.max(initial=-1))
 
     def counts(self, first: int, length: int) -> Counts:
-        sums = np.zeros((2, max(length, 0)), dtype=np.int64)
+        sums = np.zeros((2, length), dtype=np.int64)
         for row, values in zip(sums, (self.requests, self.bad), strict=True):
             np.add.at(row, self.buckets - first, values)
         return Counts(*sums)
