@@ -93,7 +93,8 @@ SELECT evaluator, CAST(sum(answers) AS BIGINT) AS answers FROM judge_identities 
 GROUP BY evaluator
 
 -- name: samples_that_fail
-SELECT count(*) FROM (SELECT request_id FROM samples WHERE state = 'pending' AND failing = :judge LIMIT :most) AS waiting
+SELECT count(*) FROM (
+    SELECT request_id FROM samples WHERE state = 'pending' AND failing IN :failing LIMIT :most) AS waiting
 
 -- name: note_failure
 UPDATE samples SET failing = :failing, failures = :failures, failed_at = :failed_at, answers_then = :answers_then

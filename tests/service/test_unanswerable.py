@@ -125,3 +125,26 @@ def test_another_indicator_s_judge_may_be_the_one_that_fails(store: Store) -> No
     assert state_of(store, poison) == "judged"
     whys = {r["indicator"]: r["why"] for r in table(store, "outcomes") if r["request_id"] == poison.request_id}
     assert whys == {"hallucination": "", "refusal": "judge_failed"}
+
+
+def test_two_judges_that_both_fail_on_one_sample_do_not_wait_for_each_other(store: Store) -> None:
+    (poison,) = begin(store)
+    refusal = msgspec.structs.replace(objective(), indicator="refusal")
+    terms = dataclasses.replace(routing(), further=lambda indicator, intent: refusal)
+
+    def theirs(found: Verdict) -> Verdict:
+        scores = (msgspec.structs.replace(found.scores[0], evaluator="refusal-judge", content_hash="ff"),)
+        return msgspec.structs.replace(found, indicator="refusal", scores=scores)
+
+    for number in range(3 * unanswerable.MOST):
+        good = fresh(number, 5)
+        found = [v for r in good for v in (answered(r), theirs(answered(r)))]
+        if state_of(store, poison) == "pending":
+            found += [failed(poison), theirs(failed(poison))]
+        with store.write() as tx:
+            ingest(tx, good)
+            gold_runs.keep_identities(tx, found, NOW + number * ROUND)
+            commit_verdicts(tx, found, {}, terms, NOW + number * ROUND)
+    assert state_of(store, poison) == "unscored"
+    whys = {r["indicator"]: r["why"] for r in table(store, "outcomes") if r["request_id"] == poison.request_id}
+    assert whys == {"hallucination": "judge_failed", "refusal": "judge_failed"}
