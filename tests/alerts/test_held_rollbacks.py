@@ -111,6 +111,22 @@ def test_a_log_that_is_behind_the_clock_has_a_day(store: Store, receiver: Webhoo
         assert stages(store, incident)[-1] == stage
 
 
+def test_a_log_that_goes_on_some_minutes_behind_the_clock_does_not_stand_still(
+    store: Store, receiver: WebhookReceiver
+) -> None:
+    incident, now = breach(store), clock(13)
+    run(store, receiver, now)
+    traffic(store, 13.9, OLD, "shipping")
+    now.time = at(14.05)
+    run(store, receiver, now)
+    assert stages(store, incident) == SENT
+    traffic(store, 13.97, OLD, n=5)
+    traffic(store, 14.05, OLD, "shipping")
+    now.time = at(14.2)
+    run(store, receiver, now)
+    assert stages(store, incident) == [*SENT, "verified"]
+
+
 def test_what_is_still_to_be_read_may_show_that_it_helped(store: Store, receiver: WebhookReceiver) -> None:
     incident, now = breach(store), clock(13)
     run(store, receiver, now)

@@ -255,9 +255,12 @@ def _is_blind(tx: Transaction, row: Row, newest: Micros, terms: RollbackSection,
     """Whether the time to verify passed by the clock, and no request came that could show it.
 
     It has a day where the log was an hour behind the clock already, and longer where something is still to be read.
+    A log that goes on some minutes behind the clock does not stand still.
     """
     wait = terms.verify_minutes * 60 * SECOND
     if newest - row["measured_from"] >= wait or tx.value("latest_plan") is not None:
+        return False
+    if now - newest <= max(wait, HOUR):
         return False
     behind = row["stage_at"] - newest
     return bool(now - row["stage_at"] > (max(wait, DAY) if behind > HOUR else wait))
