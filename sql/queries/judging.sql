@@ -94,7 +94,8 @@ GROUP BY evaluator
 
 -- name: samples_that_fail
 SELECT count(*) FROM (
-    SELECT request_id FROM samples WHERE state = 'pending' AND failing IN :failing LIMIT :most) AS waiting
+    SELECT request_id FROM samples WHERE state = 'pending' AND failing <> '' AND failing IN :failing LIMIT :most
+) AS waiting
 
 -- name: note_failure
 UPDATE samples SET failing = :failing, failures = :failures, failed_at = :failed_at, answers_then = :answers_then

@@ -16,7 +16,9 @@ from tidegauge.storage.store import Store, retry_conflicts
 def act(store: Store, config: Config, clock: Clock) -> None:
     """Decides every test whose evidence is ahead of its decision, then makes one attempt per due delivery."""
     for key in retry_conflicts(_behind, store, clock.now()):
-        retry_conflicts(_decide, store, key, config, clock.now())
+        wish = retry_conflicts(_decide, store, key, config, clock.now())
+        if wish is not None and config.sampling.escalate:
+            retry_conflicts(_escalate, store, wish, clock.now())
     retry_conflicts(_check, store, config, clock.now())
     retry_conflicts(_watch_canaries, store, config, clock.now())
     wanted = burning.Objectives(config.slo, config.counted, config.as_objective)
@@ -52,12 +54,16 @@ def _watch_canaries(store: Store, config: Config, now: Micros) -> None:
             canary.keep(tx, looked, config.rollback.mode_of, rollback_body, now)
 
 
-def _decide(store: Store, key: str, config: Config, now: Micros) -> None:
+def _decide(store: Store, key: str, config: Config, now: Micros) -> wishes.Escalation | None:
     with store.write() as tx:
         mode = config.rollback.mode_of(tx.value("intent_of_key", test_key=key) or "")
-        decision = decisions.decide(tx, key, mode, rollback_body, now)
-        if decision.escalation is not None and config.sampling.escalate:
-            wishes.escalate(tx, decision.escalation, now)
+        return decisions.decide(tx, key, mode, rollback_body, now).escalation
+
+
+def _escalate(store: Store, wish: wishes.Escalation, now: Micros) -> None:
+    """In a transaction of its own: who holds a test's key must not wait for those who read under the plan."""
+    with store.write() as tx:
+        wishes.escalate(tx, wish, now)
 
 
 def import_and_act(store: Store, config: Config, clock: Clock, lines: Iterable[bytes | str]) -> dict[str, Any]:
