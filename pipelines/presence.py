@@ -134,6 +134,7 @@ class Presence:
 def leave_all() -> None:
     """Ends every presence of this process, as a submitter does whose transforms ran within it."""
     with _lock:
-        while _present:
-            _, presence = _present.popitem()
-            presence.leave()
+        leaving = list(_present.values())
+        _present.clear()
+    for presence in leaving:  # not under the lock, which the heartbeat that each of them waits for may be about to take
+        presence.leave()

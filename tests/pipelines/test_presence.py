@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -111,3 +112,34 @@ def test_a_block_that_its_reader_gave_up_is_renewed_no_more(
     reader.sources = inner
     planner.teardown()
     reader.teardown()
+
+
+def test_a_worker_can_leave_while_its_heartbeat_renews(
+    store: Store, settings: Settings, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger, "HEARTBEAT", 1)
+    monkeypatch.setattr(presence, "_RENEW_SECONDS", 0.0)
+    here = presence.Presence.here(store.url, "j", clock)
+    renewing, leaving = threading.Event(), threading.Event()
+
+    class Holds:
+        """Is asked what it holds, and answers only once the worker is about to leave."""
+
+        @property
+        def held(self) -> dict[str, float]:
+            renewing.set()
+            leaving.wait()
+            return {}
+
+    def leave(left: Callable[[], None] = here.leave) -> None:
+        leaving.set()
+        left()
+
+    monkeypatch.setattr(here, "leave", leave)
+    holder = Holds()
+    here.add(holder)
+    assert renewing.wait(10)
+    leaver = threading.Thread(target=presence.leave_all, daemon=True)
+    leaver.start()
+    leaver.join(20)
+    assert not leaver.is_alive()
