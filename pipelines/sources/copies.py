@@ -6,6 +6,7 @@ finds the file in its place; for as long as both stay the log is read, and the f
 """
 
 import gzip
+import io
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +19,8 @@ from tidegauge.domain import Encoding
 from tidegauge.storage.ledger import Generation
 
 _STEP = 1 << 20
+_REMEMBERED = 10_000
+"""Comparisons whose outcome is kept: files that both stay are not read at each look."""
 _BROKEN = (EOFError, gzip.BadGzipFile, OSError, *DAMAGED)
 """What reading a stream that is not finished, or damaged, may raise."""
 
@@ -31,11 +34,14 @@ def original(path: str, live: Sequence[Generation], gone: Sequence[Generation], 
     if found is None or not is_compressed(path):
         return None
     written = f"{found.inode}:{found.size}:{found.modified}"
-    for other in live:
+    for other in sorted(live, key=lambda other: not path.startswith(other.path)):  # its name says most often which
         if other.encoding != Encoding.PLAIN or other.path == path:
             continue
         there = files.facts(other.path)
-        if there is not None and _agrees(path, written, other.path, f"{there.inode}:{other.generation}", at_rest):
+        try:
+            if there is None or _agrees(path, written, other.path, f"{there.inode}:{other.generation}", at_rest):
+                return other.path  # one that has gone since the look began is looked for by the next
+        except FileNotFoundError:
             return other.path
     for other in gone:
         if other.encoding in (Encoding.PLAIN, Encoding.ROTATED) and _continues(path, written, other, at_rest):
@@ -43,38 +49,40 @@ def original(path: str, live: Sequence[Generation], gone: Sequence[Generation], 
     return None
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=_REMEMBERED)
 def _agrees(path: str, _written: str, log: str, _which: str, at_rest: bool) -> bool:
     """Whether all that comes out of the file so far is in the log. A log only grows, so that this is asked once."""
-    try:
-        with Path(log).open("rb") as other:
-            size, broken = _walk(path, lambda data: other.read(len(data)) == data)
-    except FileNotFoundError:
-        return False
+    with Path(log).open("rb") as other:
+        size, broken = _walk(path, lambda data: other.read(len(data)) == data)
     return size > 0 or (broken and not at_rest)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=_REMEMBERED)
 def _continues(path: str, _written: str, log: Generation, at_rest: bool) -> bool:
     """The same of a log of which only the hash of its begin is left: whether no more than that is there, or not yet."""
     known = log.identity
     named = path.startswith(log.path)
     if not known.prefix_length or (not named and known.prefix_length < PROBE_BYTES):
         return False
-    size, broken = _walk(path, lambda _: True)
-    if size < known.prefix_length:
+    begin, broken = _begin(path, known.prefix_length)  # alone at first: there may be many logs, and much in the file
+    if len(begin) < known.prefix_length:
         return broken and not at_rest and named
-    if not _begins(path, known.prefix_length, known.prefix_hash):
+    if files.hash_at(io.BytesIO(begin), 0, known.prefix_length) != known.prefix_hash:
         return False
+    size, broken = _walk(path, lambda _: True)
     return (broken and not at_rest) or (not broken and size < known.planned_to)
 
 
-def _begins(path: str, length: int, digest: str) -> bool:
+def _begin(path: str, length: int) -> tuple[bytes, bool]:
+    """The first bytes that come out of the file, and whether its end is missing if there are fewer."""
+    begin = b""
     try:
         with open_compressed(path) as stream:
-            return files.hash_at(stream, 0, length) == digest
+            while len(begin) < length and (data := _some(stream)):
+                begin += data
     except _BROKEN:
-        return False
+        return begin, True
+    return begin, not begin
 
 
 def _walk(path: str, same: Callable[[bytes], bool]) -> tuple[int, bool]:

@@ -10,11 +10,13 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipelines.sources import copies
 from pipelines.sources.file_planner import PATIENCE
 from tests.support.ingest import Now, ingest
 from tests.support.logs import line
 from tidegauge.cli import main
 from tidegauge.service.tickets import ticket_rows
+from tidegauge.storage import ledger
 from tidegauge.storage.migrations import migrate
 from tidegauge.storage.status import status
 from tidegauge.storage.store import Store
@@ -151,6 +153,36 @@ def test_two_logs_that_begin_alike_are_two(rotated: Rotated) -> None:
     rotated.look()
     found = rotated.found
     assert (found["seen"], found["sampled"], found["repeats"]) == (60, 40, 20)
+
+
+def test_a_log_that_goes_while_a_look_compares_it_is_left_to_the_next(rotated: Rotated) -> None:
+    rotated.write(100)
+    rotated.rotate()
+    rotated.compress(0)
+    rotated.look()
+    with rotated.store.read() as tx:
+        followed = ledger.generations(tx, f"{rotated.folder}/*.jsonl*")
+    rotated.compress(100)
+    rotated.compress(100)
+    log, copy = f"{rotated.folder}/app.jsonl.1", f"{rotated.folder}/app.jsonl.1{rotated.suffix}"
+    assert not Path(log).exists()
+    assert copies.original(copy, followed, [], False) == log
+    rotated.look()
+    rotated.counted_once()
+
+
+def test_copies_that_stay_are_not_compared_at_each_look(rotated: Rotated) -> None:
+    for number in range(40):
+        data = lines(number, number + 1)
+        (rotated.folder / f"{number:02}.jsonl").write_bytes(data)
+        (rotated.folder / f"{number:02}.jsonl{rotated.suffix}").write_bytes(COMPRESS[rotated.suffix](data))
+        rotated.written += 1
+    before = copies._agrees.cache_info().misses
+    rotated.look()
+    rotated.look()
+    assert copies._agrees.cache_info().misses - before == 40
+    assert len(rotated.found["copies"]) == 40  # type: ignore[arg-type]
+    rotated.counted_once()
 
 
 STEPS = st.one_of(
