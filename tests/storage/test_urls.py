@@ -29,6 +29,7 @@ URLS = {
     "hosts without ports": f"postgresql://app:x@a.invalid,app:{SECRET}@b.invalid/db",
     "hosts of the query": f"postgresql:///db?host=app:{SECRET}@127.0.0.1&port=1",
     "unescaped": f"postgresql://app:x@{SECRET}@a.invalid/db",
+    "unescaped, with a slash": f"postgresql://app:x@y/{SECRET}@a.invalid/db",
     "port": f"postgresql://127.0.0.1:{SECRET}/db",
     "no URL": f"postgresql:app:{SECRET}@host",
     "another database": f"mysql://{NOWHERE}/db?password={SECRET}",

@@ -25,9 +25,12 @@ _FORM = "a store is sqlite:///FILE or postgresql://HOST/NAME, with several hosts
 def parsed(url: str) -> sa.URL:
     """Raises StoreError, which does not repeat it: what is badly written may be the password."""
     try:
-        return sa.make_url(url)
+        found = sa.make_url(url)
     except (ArgumentError, ValueError):
         raise StoreError(f"store: its URL cannot be read; {_FORM}") from None
+    if found.drivername.startswith("postgres") and "@" in (found.database or ""):
+        raise StoreError("store: a password with @ and / in it is written with %40 and %2F in a URL")
+    return found
 
 
 def shown(url: sa.URL) -> str:
