@@ -1,11 +1,13 @@
 """A store of any earlier program gets what it lacks, and one of a newer program is left alone."""
 
+import threading
 from collections.abc import Iterator
 from importlib.resources import files
 
 import pytest
 
 from tests.conftest import drop_schema, postgresql_url
+from tidegauge.config import StoreSection
 from tidegauge.errors import StoreTooNew
 from tidegauge.storage import ledger
 from tidegauge.storage.ledger import Generation, Identity
@@ -97,3 +99,25 @@ def test_a_store_with_a_schema_that_is_not_known_here_is_left_alone(store: Store
     with pytest.raises(StoreTooNew, match=f"has schema {newer}, which this program"):
         migrate(store)
     assert schema(store) == before
+
+
+@pytest.mark.postgresql
+def test_whoever_comes_second_waits_for_a_long_migration(url: str) -> None:
+    first, second = Store(url), Store(url, StoreSection(statement_timeout_seconds=0.5, lock_timeout_seconds=0.1))
+    migrating = threading.Thread(target=migrate, args=(second,), daemon=True)
+    with first.write() as tx:
+        tx.run("lock_migrations")
+        migrating.start()
+        migrating.join(1)
+        assert migrating.is_alive()
+    migrating.join(60)
+    assert versions(first) == MIGRATIONS.keys()
+    with second.write() as tx:
+        tx.run("be_patient")
+        tx.run("be_impatient")
+        settings = tx._connection.exec_driver_sql(
+            "SELECT current_setting('statement_timeout'), current_setting('lock_timeout')"
+        )
+        assert settings.one() == ("0", "100ms")
+    for store in (first, second):
+        store.close()

@@ -20,7 +20,8 @@ def migrate(store: Store) -> int:
             return max(wanted)
     with store.write() as tx:
         if tx.dialect == "postgresql":
-            tx.run("lock_migrations")
+            for query in ("be_patient", "lock_migrations", "be_impatient"):
+                tx.run(query)
         present = _versions(tx)
         if unknown := present - wanted.keys():
             raise StoreTooNew(
