@@ -19,7 +19,7 @@ from tidegauge.storage.store import Transaction, retry_conflicts
 SWEEP_PORTION = 2_000
 SWEEP_ROUNDS = 4
 USUAL_RATE = 0.02
-MOST_PORTIONS = 4
+MOST_PORTIONS = 8
 
 
 class Plan(StoreDoFn):

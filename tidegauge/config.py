@@ -230,7 +230,7 @@ class EvaluationSection(Section, frozen=True, kw_only=True):
 class JobSection(Section, frozen=True, kw_only=True):
     block_bytes: Positive = 64 << 20
     portion_blocks: Positive = 5
-    """Blocks of a tick where 2 % or more are sampled; up to four times as many where fewer are."""
+    """Blocks of a tick where 2 % or more are sampled; up to eight times as many where fewer are."""
     oldest_days: NotNegative | None = None
     """Records older than this, measured from the block's planning, are quarantined; no limit by default."""
 
