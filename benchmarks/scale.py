@@ -59,8 +59,8 @@ def records(path: Path, count: int) -> None:
 @contextmanager
 def cluster(task_managers: int, folder: Path) -> Iterator[Flink]:
     flink = Flink(engines("flink/lib"), task_managers, Ports.after(free_ports(len(Ports()))), folder / "flink")
-    flink.start()
     try:
+        flink.start()
         yield flink
     finally:
         flink.stop()

@@ -22,8 +22,8 @@ def engines(*parts: str) -> Path:
 
 
 def free_ports(count: int) -> int:
-    """The first of so many ports in a row that nobody listens on."""
-    for first in range(30000 + os.getpid() % 20000, 60000, count):
+    """The first of so many ports in a row that nobody listens on, below those that the system gives to clients."""
+    for first in range(10_000 + os.getpid() % 15_000, 32_000, count):
         try:
             for port in range(first, first + count):
                 with socket.socket() as probe:

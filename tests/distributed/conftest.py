@@ -31,18 +31,22 @@ def prism() -> dict[str, str]:
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
     directory = engines("kafka/lib")
     broker = Kafka(directory, free_ports(2), tmp_path_factory.mktemp("kafka"))
-    broker.start()
-    yield broker
-    broker.stop()
+    try:
+        broker.start()
+        yield broker
+    finally:
+        broker.stop()
 
 
 @pytest.fixture(scope="package")
 def flink(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flink]:
     directory = engines("flink/lib")
     cluster = Flink(directory, 2, Ports.after(free_ports(len(Ports()))), tmp_path_factory.mktemp("flink"))
-    cluster.start()
-    yield cluster
-    cluster.stop()
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
 
 
 @pytest.fixture

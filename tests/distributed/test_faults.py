@@ -5,6 +5,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -114,10 +115,12 @@ class World:
 @pytest.fixture
 def world(tmp_path: Path, prism: dict[str, str]) -> Iterator[World]:
     directory = engines("prism", "kafka/lib", "flink/lib")
-    with private_server() as server:
+    with private_server() as server, ExitStack() as running:
         kafka = Kafka(directory, free_ports(2), tmp_path / "kafka")
+        running.callback(kafka.stop)
         kafka.start()
         flink = Flink(directory, 2, Ports.after(free_ports(len(Ports()))), tmp_path / "flink")
+        running.callback(flink.stop)
         flink.start()
         made = World(tmp_path, prism, kafka, flink, server)
         try:
@@ -126,8 +129,6 @@ def world(tmp_path: Path, prism: dict[str, str]) -> Iterator[World]:
             for stream in (made.stream, made.other):
                 if stream.alive():
                     stream.kill()
-            flink.stop()
-            kafka.stop()
 
 
 class Production(threading.Thread):
