@@ -130,7 +130,9 @@ class Producer:
         self._topic = Topic(bootstrap, topic, partitions, {})
         self.partitions = partitions
         self.sent = 0
-        self._client = Client({"bootstrap.servers": bootstrap, "acks": "all", "enable.idempotence": True})
+        # By itself a client looks for new partitions every five minutes.
+        often = {"topic.metadata.refresh.interval.ms": 1_000}
+        self._client = Client({"bootstrap.servers": bootstrap, "acks": "all", "enable.idempotence": True} | often)
 
     def add_partitions(self, partitions: int) -> None:
         """The topic has so many afterwards, and what is sent from now on is spread over them all."""
