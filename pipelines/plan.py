@@ -99,7 +99,7 @@ class Plan(StoreDoFn):
 
     def _overdue(self, tx: Transaction, tick: Tick, live: list[str], now: Micros) -> int:
         by = shed_by(self.settings.config, now)
-        return 0 if by is None else ledger.count_free_samples(tx, tick.sweep, live, now, 1, by)
+        return 0 if by is None else ledger.count_free_samples(tx, tick.sweep, live, now, most=1, ingested_by=by)
 
 
 def sweep_size(config: Config) -> int:

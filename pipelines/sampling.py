@@ -29,7 +29,7 @@ class Sampler:
 
     def __init__(self, plans: Sequence[Plan], key: bytes) -> None:
         self.newest_plan = max(plan.plan for plan in plans)
-        self._plans = sorted(plans, key=lambda p: (p.valid_from, p.plan))
+        self._plans = plans
         self._seed = int.from_bytes(hashlib.blake2b(b"sampling", key=key, digest_size=8).digest(), "big")
         self._limit = threshold(max(plan.rate for plan in plans))
         self._scopes: dict[tuple[str, str], tuple[list[Micros], list[Plan]]] = {}
@@ -44,7 +44,7 @@ class Sampler:
         """The rows that may hold for a key, and the times from which they do."""
         found = self._scopes.get((intent, deployment))
         if found is None:
-            plans = [p for p in self._plans if p.intent in ("", intent) and p.deployment in ("", deployment)]
+            plans = rows.scope(self._plans, intent, deployment)
             found = self._scopes[intent, deployment] = ([p.valid_from for p in plans], plans)
         return found
 

@@ -7,7 +7,7 @@ whose glob was written otherwise, or whose folder was moved.
 
 import logging
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import BinaryIO
 
 import msgspec
@@ -41,7 +41,7 @@ class FilePlanner:
     def plan(self, source: str) -> None:
         """One pass over the files of a glob."""
         with self._store.read() as tx:
-            known = ledger.generations(tx, source)
+            known, noted = ledger.generations(tx, source), ledger.copies(tx, source)
         paths = files.matching(source)
         followed = self._follow(known, paths)
         waiting: dict[str, str] = {}
@@ -53,7 +53,9 @@ class FilePlanner:
                     waiting[path] = log
                     continue
                 followed += adopted or self._begin(source, path)
-        self._note_copies(source, waiting)
+        if waiting != noted:
+            with self._store.write() as tx:
+                ledger.note_copies(tx, source, waiting, self._clock.now())
         for generation in followed:
             self._extend(generation)
 
@@ -116,13 +118,6 @@ class FilePlanner:
         found = files.facts(path)
         at_rest = found is None or self._planning.final or self._clock.now() - found.modified >= PATIENCE
         return copies.original(path, live, strays, at_rest)
-
-    def _note_copies(self, source: str, found: Mapping[str, str]) -> None:
-        with self._store.read() as tx:
-            if found == {row["path"]: row["original"] for row in tx.rows("copies") if row["source"] == source}:
-                return
-        with self._store.write() as tx:
-            ledger.note_copies(tx, source, found, self._clock.now())
 
     def _begin(self, source: str, path: str) -> list[Generation]:
         found = files.facts(path)

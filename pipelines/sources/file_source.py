@@ -35,7 +35,7 @@ class FileSource:
         """A line that is not finished yet is behind, too."""
         with store.read() as tx:
             known = ledger.generations(tx, self.name)
-            copies = {row["path"] for row in tx.rows("copies") if row["source"] == self.name}
+            copies = ledger.copies(tx, self.name)
         planned = {g.path: g.identity.planned_to for g in known if g.encoding != Encoding.ROTATED}
         sizes = {path: os.path.getsize(path) for path in files.matching(self.name) if path not in copies}
         return [

@@ -229,3 +229,6 @@ DELETE FROM copies WHERE source = :source AND path NOT IN :paths
 
 -- name: copies
 SELECT source, path, original, since FROM copies ORDER BY source, path
+
+-- name: copies_of_source
+SELECT path, original FROM copies WHERE source = :source

@@ -17,8 +17,9 @@ from tidegauge.domain import DAY, HOUR, SECOND, Stage
 from tidegauge.errors import UsageError
 from tidegauge.service import incidents, rollbacks
 from tidegauge.service.protocol import TRANSITIONS, move
-from tidegauge.service.rollbacks import BUCKET, Bucket, helped
+from tidegauge.service.rollbacks import Bucket, helped
 from tidegauge.storage.migrations import migrate
+from tidegauge.storage.sampling import FIVE_MINUTES
 from tidegauge.storage.store import Store
 
 PAGE = Path(__file__).parents[2] / "docs" / "rollback.md"
@@ -111,7 +112,7 @@ def step(store: Store, action: str, incident: str, now: int) -> None:
 
 
 def five_minutes(pairs: list[tuple[int, int]], since: int) -> list[Bucket]:
-    first = -(-since // BUCKET)
+    first = -(-since // FIVE_MINUTES)
     return [Bucket(first + n, own, own + other) for n, (own, other) in enumerate(pairs)][::-1]
 
 
@@ -124,7 +125,7 @@ def test_whether_it_helped_is_said_in_time_and_only_of_a_share_that_fell(
     pairs: list, since: int, before: float
 ) -> None:
     buckets = five_minutes(pairs, since)
-    now = (buckets[0].number + 1) * BUCKET - 1 if buckets else since  # within the newest five minutes
+    now = (buckets[0].number + 1) * FIVE_MINUTES - 1 if buckets else since  # within the newest five minutes
     said = helped(buckets, since=since, now=now, before=before, terms=RollbackSection())
     if now - since >= HOUR and any(b.requests for b in buckets):
         assert said is not None
@@ -139,5 +140,5 @@ def test_whether_it_helped_is_said_in_time_and_only_of_a_share_that_fell(
 
 def test_a_canary_of_few_requests_is_not_taken_for_gone() -> None:
     buckets = five_minutes([(1, 39), (2, 38)], 0)
-    assert helped(buckets, since=0, now=2 * BUCKET, before=0.04, terms=RollbackSection()) is None
+    assert helped(buckets, since=0, now=2 * FIVE_MINUTES, before=0.04, terms=RollbackSection()) is None
     assert helped(buckets, since=0, now=HOUR, before=0.04, terms=RollbackSection()) is False

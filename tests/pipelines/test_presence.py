@@ -13,7 +13,7 @@ from pipelines import presence
 from pipelines.plan import Plan
 from pipelines.sampling import prepare
 from pipelines.transforms import Read
-from pipelines.work import STORE_VARIABLE, Settings, Tick
+from pipelines.work import STORE_VARIABLE, Settings, Tick, Work
 from tests.support.logs import NOON, line
 from tidegauge.config import Config, SamplingSection, StoreSection
 from tidegauge.config_sources import SourceSection
@@ -63,12 +63,28 @@ def settings(store: Store, clock: ManualClock, tmp_path: Path, monkeypatch: pyte
     presence.leave_all()
 
 
-def test_a_block_that_takes_longer_than_a_lease_stays_with_its_reader(
-    store: Store, clock: ManualClock, settings: Settings
-) -> None:
-    planner, reader = Plan(settings), Read(settings)
-    planner.setup()
+@pytest.fixture
+def reader(settings: Settings) -> Iterator[Read]:
+    reader = Read(settings)
     reader.setup()
+    sources = reader.sources
+    yield reader
+    reader.sources = sources
+    reader.teardown()
+
+
+@pytest.fixture
+def planned(settings: Settings) -> Iterator[tuple[Tick, Work]]:
+    planner = Plan(settings)
+    planner.setup()
+    block, *_ = planner.process(Tick("j:1"))
+    yield block
+    planner.teardown()
+
+
+def test_a_block_that_takes_longer_than_a_lease_stays_with_its_reader(
+    store: Store, clock: ManualClock, reader: Read, planned: tuple[Tick, Work]
+) -> None:
     others: list[int] = []
 
     def half_a_minute() -> None:
@@ -79,39 +95,28 @@ def test_a_block_that_takes_longer_than_a_lease_stays_with_its_reader(
             claim = Claim("other", "s", [reader.presence.owner.name, "other"], clock.now(), clock.now() + LEASE)
             others.extend(taken.block.start for taken in ledger.claim_blocks(tx, claim, clock.now(), 9))
 
-    (tick, work), *_ = planner.process(Tick("j:1"))
     reader.sources = Slow(reader.sources, half_a_minute)
-    reader.process((tick, work))
+    reader.process(planned)
     assert others == []
     with store.read() as tx:
         assert status(tx, clock.now())["blocks"] == {"planned": 0, "done": 1, "lost": 0}
-    planner.teardown()
-    reader.teardown()
 
 
 def test_a_block_that_its_reader_gave_up_is_renewed_no_more(
-    store: Store, clock: ManualClock, settings: Settings
+    store: Store, clock: ManualClock, reader: Read, planned: tuple[Tick, Work]
 ) -> None:
-    planner, reader = Plan(settings), Read(settings)
-    planner.setup()
-    reader.setup()
-
     def breaks() -> None:
         raise RuntimeError("the engine takes the bundle away")
 
-    (tick, work), *_ = planner.process(Tick("j:1"))
-    inner, reader.sources = reader.sources, Slow(reader.sources, breaks)
+    reader.sources = Slow(reader.sources, breaks)
     with pytest.raises(RuntimeError):
-        reader.process((tick, work))
+        reader.process(planned)
     clock.advance(LEASE - SECOND)
     reader.presence.renew()
     clock.advance(2 * SECOND)
     with store.write() as tx:
         claim = Claim("other", "s", [reader.presence.owner.name, "other"], clock.now(), clock.now() + LEASE)
         assert len(ledger.claim_blocks(tx, claim, clock.now(), 9)) == 1
-    reader.sources = inner
-    planner.teardown()
-    reader.teardown()
 
 
 def test_a_worker_can_leave_while_its_heartbeat_renews(

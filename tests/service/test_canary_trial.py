@@ -5,6 +5,7 @@ from tidegauge.config import CanarySection, MatchSection
 from tidegauge.domain import DAY, Deployment, iso
 from tidegauge.service import canary, stops
 from tidegauge.storage import retention
+from tidegauge.storage.sampling import FIVE_MINUTES
 from tidegauge.storage.store import Store
 
 SECTION = CanarySection(name="c", canary=MatchSection(cohort="canary"), intent="refunds")
@@ -18,7 +19,7 @@ def traffic(store: Store, days: range, deployment: Deployment = NEW, *, failing:
     with store.write() as tx:
         ingest(tx, found, sampled=False)
         if failing:
-            since = (START + days.start * DAY) // canary.BUCKET
+            since = (START + days.start * DAY) // FIVE_MINUTES
             mine = "SELECT segment FROM segments WHERE cohort = 'canary'"
             tx.script(f"UPDATE rollup_5m SET errors = requests WHERE bucket >= {since} AND segment IN ({mine})")
 
@@ -87,7 +88,7 @@ def test_one_whose_rollups_are_gone_ends_with_what_was_kept_of_it(store: Store) 
     look(store)
     kept = shown(store)
     with store.write() as tx:
-        retention.prune_rollups(tx, (START + 3 * DAY) // canary.BUCKET)
+        retention.prune_rollups(tx, (START + 3 * DAY) // FIVE_MINUTES)
     traffic(store, range(40, 41), other)
     look(store)
     assert shown(store)[0] == (kept[0][0], "ended", kept[0][2])

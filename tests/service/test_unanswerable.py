@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import msgspec
 
 from tests.service.world import HASH, NOW, ingest, objective, request, routing, table, verdict
-from tidegauge.domain import MINUTE, UNSCORED_BIN, EvaluationState, Request, Verdict
+from tidegauge.domain import MINUTE, UNSCORED_BIN, EvaluationState, Micros, Request, Verdict
 from tidegauge.service import gold_runs, unanswerable
 from tidegauge.service.rate import complete_to
 from tidegauge.service.route import commit_verdicts
@@ -105,46 +105,44 @@ def test_a_stream_that_asks_every_few_seconds_does_not_give_up_within_the_hour(s
     assert state_of(store, poison) == "unscored"
 
 
+def theirs(found: Verdict) -> Verdict:
+    """The same from the judge of another indicator."""
+    scores = (msgspec.structs.replace(found.scores[0], evaluator="refusal-judge", content_hash="ff"),)
+    return msgspec.structs.replace(found, indicator="refusal", scores=scores)
+
+
+def commit_both(store: Store, new: list[Request], found: list[Verdict], now: Micros) -> None:
+    """Commits verdicts of both indicators, after the requests that are new."""
+    refusal = msgspec.structs.replace(objective(), indicator="refusal")
+    with store.write() as tx:
+        ingest(tx, new)
+        gold_runs.keep_identities(tx, found, now)
+        commit_verdicts(tx, found, {}, dataclasses.replace(routing(), further=lambda indicator, intent: refusal), now)
+
+
+def whys_of(store: Store, request: Request) -> dict[str, str]:
+    """Why each indicator's verdict of it is as it is."""
+    return {r["indicator"]: r["why"] for r in table(store, "outcomes") if r["request_id"] == request.request_id}
+
+
 def test_another_indicator_s_judge_may_be_the_one_that_fails(store: Store) -> None:
     (poison,) = begin(store)
-    refusal = msgspec.structs.replace(objective(), indicator="refusal")
-    terms = dataclasses.replace(routing(), further=lambda indicator, intent: refusal)
-
-    def theirs(found: Verdict) -> Verdict:
-        scores = (msgspec.structs.replace(found.scores[0], evaluator="refusal-judge", content_hash="ff"),)
-        return msgspec.structs.replace(found, indicator="refusal", scores=scores)
-
     for number in range(unanswerable.MOST):
         good = fresh(number, 5)
         own = [answered(r) for r in (*good, poison)]
         found = [*own, *(theirs(answered(r)) for r in good), theirs(failed(poison))]
-        with store.write() as tx:
-            ingest(tx, good)
-            gold_runs.keep_identities(tx, found, NOW + number * ROUND)
-            commit_verdicts(tx, found, {}, terms, NOW + number * ROUND)
+        commit_both(store, good, found, NOW + number * ROUND)
     assert state_of(store, poison) == "judged"
-    whys = {r["indicator"]: r["why"] for r in table(store, "outcomes") if r["request_id"] == poison.request_id}
-    assert whys == {"hallucination": "", "refusal": "judge_failed"}
+    assert whys_of(store, poison) == {"hallucination": "", "refusal": "judge_failed"}
 
 
 def test_two_judges_that_both_fail_on_one_sample_do_not_wait_for_each_other(store: Store) -> None:
     (poison,) = begin(store)
-    refusal = msgspec.structs.replace(objective(), indicator="refusal")
-    terms = dataclasses.replace(routing(), further=lambda indicator, intent: refusal)
-
-    def theirs(found: Verdict) -> Verdict:
-        scores = (msgspec.structs.replace(found.scores[0], evaluator="refusal-judge", content_hash="ff"),)
-        return msgspec.structs.replace(found, indicator="refusal", scores=scores)
-
     for number in range(3 * unanswerable.MOST):
         good = fresh(number, 5)
         found = [v for r in good for v in (answered(r), theirs(answered(r)))]
         if state_of(store, poison) == "pending":
             found += [failed(poison), theirs(failed(poison))]
-        with store.write() as tx:
-            ingest(tx, good)
-            gold_runs.keep_identities(tx, found, NOW + number * ROUND)
-            commit_verdicts(tx, found, {}, terms, NOW + number * ROUND)
+        commit_both(store, good, found, NOW + number * ROUND)
     assert state_of(store, poison) == "unscored"
-    whys = {r["indicator"]: r["why"] for r in table(store, "outcomes") if r["request_id"] == poison.request_id}
-    assert whys == {"hallucination": "judge_failed", "refusal": "judge_failed"}
+    assert whys_of(store, poison) == {"hallucination": "judge_failed", "refusal": "judge_failed"}

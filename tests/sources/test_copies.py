@@ -4,6 +4,7 @@ import gzip
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zstandard
@@ -75,14 +76,14 @@ class Rotated:
         list(ingest(self.store, f"{self.folder}/*.jsonl*", self.clock, block_bytes=2_000))
 
     @property
-    def found(self) -> dict[str, object]:
+    def found(self) -> dict[str, Any]:
         with self.store.read() as tx:
             return status(tx, self.clock.now())
 
     def counted_once(self) -> None:
         found = self.found
         assert (found["seen"], found["sampled"], found["repeats"]) == (self.written, self.written, 0)
-        assert found["blocks"]["planned"] == found["blocks"]["lost"] == 0  # type: ignore[index]
+        assert found["blocks"]["planned"] == found["blocks"]["lost"] == 0
         with self.store.read() as tx:
             assert ticket_rows(tx) == []
 
@@ -120,7 +121,7 @@ def test_a_log_and_its_compression_that_both_stay_are_one_log(
         rotated.clock.time += PATIENCE
     rotated.counted_once()
     copy, log = (f"{rotated.folder}/app.jsonl.1{suffix}" for suffix in (rotated.suffix, ""))
-    [row] = rotated.found["copies"]  # type: ignore[misc]
+    [row] = rotated.found["copies"]
     assert (row["path"], row["original"]) == (copy, log)
     assert main(["--store", rotated.store.url, "status"]) == 0
     assert f"not read: {copy}, as far as it goes a copy of {log}" in capsys.readouterr().out
@@ -181,7 +182,7 @@ def test_copies_that_stay_are_not_compared_at_each_look(rotated: Rotated) -> Non
     rotated.look()
     rotated.look()
     assert copies._agrees.cache_info().misses - before == 40
-    assert len(rotated.found["copies"]) == 40  # type: ignore[arg-type]
+    assert len(rotated.found["copies"]) == 40
     rotated.counted_once()
 
 

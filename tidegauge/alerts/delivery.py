@@ -35,18 +35,16 @@ def deliver(store: Store, config: Config, clock: Clock, draw: Callable[[], float
     with store.read() as tx:
         due = tx.rows("due_deliveries", now=now)
         told = tx.value("ticket_is_open", ticket=tickets.ticket_id(UNSIGNED, _WEBHOOK))
-    if not due and not told:
-        return 0
-    try:
-        sender = Sender(config.rollback.webhook.url, os.environ.get(SECRET)) if due else None
-    except ConfigError as error:
-        _log.warning("rollback: %s; waiting to be sent: %d", error, len(due))
-        retry_conflicts(_leave_due, store, due, str(error), config.objective("*").owner, now)
-        return 0
+    if due:
+        try:
+            sender = Sender(config.rollback.webhook.url, os.environ.get(SECRET))
+        except ConfigError as error:
+            _log.warning("rollback: %s; waiting to be sent: %d", error, len(due))
+            retry_conflicts(_leave_due, store, due, str(error), config.objective("*").owner, now)
+            return 0
     if told:
-        with store.write() as tx:
-            tickets.close_ticket(tx, tickets.ticket_id(UNSIGNED, _WEBHOOK), now)
-    if sender is None:
+        retry_conflicts(_close_ticket, store, now)
+    if not due:
         return 0
     round_ = _Round(store, config.rollback, clock, sender, draw)
     tried = 0
@@ -63,6 +61,11 @@ def _leave_due(store: Store, due: Sequence[Row], why: str, owner: str, now: Micr
             tx.run("leave_due", delivery=row["delivery"], why=why)
         evidence = {"why": why, "incidents": [row["incident"] for row in due]}
         tickets.open_ticket(tx, kind=UNSIGNED, subject=_WEBHOOK, owner=owner, evidence=evidence, now=now)
+
+
+def _close_ticket(store: Store, now: Micros) -> None:
+    with store.write() as tx:
+        tickets.close_ticket(tx, tickets.ticket_id(UNSIGNED, _WEBHOOK), now)
 
 
 class _Round:

@@ -15,8 +15,9 @@ import numpy as np
 from tidegauge.config import CanarySection, MatchSection
 from tidegauge.domain import DAY, Incident, Micros, Value, iso, short_hash
 from tidegauge.service import incidents, interlock, stops, tickets
-from tidegauge.service.canary_traffic import BUCKET, Arms, Traffic, positives
+from tidegauge.service.canary_traffic import Arms, Traffic, positives
 from tidegauge.slo.canary import Worsening, hallucination_evidence, share_worsening
+from tidegauge.storage.sampling import FIVE_MINUTES
 from tidegauge.storage.store import Row, Transaction
 
 LENGTH = 14 * DAY
@@ -178,8 +179,8 @@ def _began(
     kept = {name: known[_id(section, name)]["started_at"] for name in deployments if _id(section, name) in known}
     new = sorted(number for number, row in mine.items() if row["deployment"] not in kept)
     began: dict[str, Micros] = {}
-    for row in tx.rows_in("first_buckets", "segments", new, since=(newest - LENGTH) // BUCKET):
-        deployment, at = mine[row["segment"]]["deployment"], int(row["bucket"]) * BUCKET
+    for row in tx.rows_in("first_buckets", "segments", new, since=(newest - LENGTH) // FIVE_MINUTES):
+        deployment, at = mine[row["segment"]]["deployment"], int(row["bucket"]) * FIVE_MINUTES
         began[deployment] = min(began.get(deployment, at), at)
     return kept | began
 

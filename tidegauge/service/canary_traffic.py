@@ -6,12 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tidegauge.domain import HALLUCINATION, HOUR, TEST_BLOCK, TESTED_TIERS, Micros
+from tidegauge.domain import HALLUCINATION, TEST_BLOCK, TESTED_TIERS, Micros
 from tidegauge.slo.canary import Counts, Ints, Worsening, latency_worsening
 from tidegauge.storage import histogram
+from tidegauge.storage.sampling import FIVE_MINUTES
 from tidegauge.storage.store import Row, Transaction
-
-BUCKET: Micros = HOUR // 12
 
 
 class Arms(NamedTuple):
@@ -28,8 +27,8 @@ class Traffic:
     """All requests of both arms, by 5-minute bucket; a late record may still change any of them."""
 
     def __init__(self, tx: Transaction, arms: Arms) -> None:
-        self._first = arms.since // BUCKET
-        span = {"since": self._first, "until": arms.until // BUCKET}
+        self._first = arms.since // FIVE_MINUTES
+        span = {"since": self._first, "until": arms.until // FIVE_MINUTES}
         sides = [_Side.read(tx, sorted(side), span) for side in (arms.canary, arms.control)]
         last = max(self._first - 1, *(side.last for side in sides))  # of an old trial the rollups may all be gone
         self._length = last - self._first + 1
@@ -39,7 +38,7 @@ class Traffic:
     @property
     def until(self) -> Micros:
         """The end of the newest bucket with a request."""
-        return (self._first + self._length) * BUCKET
+        return (self._first + self._length) * FIVE_MINUTES
 
     def latency(self, alpha: float) -> Worsening:
         unpacked = [side.latencies() for side in self._sides]

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from tidegauge.domain import DAY, HOUR, TEST_BLOCK, Micros
+from tidegauge.storage.sampling import FIVE_MINUTES
 from tidegauge.storage.store import Transaction
 
 SHARE_OF_TRAFFIC = 0.1
 """A deployment that never had this share of an intent's requests for an hour is nothing to go back to."""
 
 _LOOK_BACK = 28 * DAY
-_BUCKETS_AN_HOUR = 12
 _HOURS_A_BLOCK = TEST_BLOCK // HOUR
 _HOURS_A_DAY = DAY // HOUR
 
@@ -61,7 +61,7 @@ def _traffic(tx: Transaction, key: Place) -> tuple[Hours, Counter[str]]:
     since = began - _LOOK_BACK
     hours: dict[int, Counter[str]] = defaultdict(Counter)
     outside: Counter[str] = Counter()
-    for row in tx.rows("hourly_traffic", intent=key.intent, since=since // (HOUR // _BUCKETS_AN_HOUR)):
+    for row in tx.rows("hourly_traffic", intent=key.intent, since=since // FIVE_MINUTES):
         hours[int(row["hour"])][row["deployment"]] += int(row["requests"])
         outside[row["deployment"]] += int(row["outside"])
     kept = min(hours, default=None)

@@ -164,18 +164,17 @@ class _Due:
         return bool(self.traffic) and self.newest - min(int(row["first_at"]) for row in self.traffic) >= DAY
 
     def is_due(self, now: Micros) -> bool:
-        if self.last is None or self._changed(self.last.policy):
-            return True
-        return not self.settled or self._is_over(self.last, now)
+        return not self.settled or self._is_over(now)
 
     def keeps(self, made: Policy, now: Micros) -> bool:
         """Whether the last snapshot stays in force on the first day, though it is not quite what would be made now."""
-        if self.last is None or self.settled or self._changed(self.last.policy) or self._is_over(self.last, now):
-            return False
-        return self.last.policy.serves_for(made)
+        return self.last is not None and not self._is_over(now) and self.last.policy.serves_for(made)
 
-    def _is_over(self, last: _Earlier, now: Micros) -> bool:
-        return self.newest // HOUR != last.policy.surge.at // HOUR or now - last.made_at >= HOUR
+    def _is_over(self, now: Micros) -> bool:
+        """Whether there must be a new snapshot."""
+        if self.last is None or self._changed(self.last.policy):
+            return True
+        return self.newest // HOUR != self.last.policy.surge.at // HOUR or now - self.last.made_at >= HOUR
 
     def _changed(self, old: Policy) -> bool:
         return (old.objective, old.labels_per_day, old.owner, old.risk) != (

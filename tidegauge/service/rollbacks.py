@@ -11,9 +11,9 @@ from tidegauge.service.last_good import last_good
 from tidegauge.service.protocol import TIDEGAUGE, move, note
 from tidegauge.service.rate import shown
 from tidegauge.storage import evidence
+from tidegauge.storage.sampling import FIVE_MINUTES
 from tidegauge.storage.store import Row, Transaction
 
-BUCKET: Micros = HOUR // 12
 TAIL = 3  # buckets: a quarter of an hour
 FEWEST = 20  # requests before a share says anything
 _EXPECTED = 30  # requests that the deployment would have had at its share before
@@ -70,7 +70,7 @@ def helped(
     """
     limit = min(terms.verify_share, before / 2)
     fewest = max(float(FEWEST), _EXPECTED / before)
-    share = tail([b for b in buckets if b.number * BUCKET >= since], now // BUCKET, fewest)
+    share = tail([b for b in buckets if b.number * FIVE_MINUTES >= since], now // FIVE_MINUTES, fewest)
     if share.requests >= fewest and share.value < limit:
         return True
     if now - since < terms.verify_minutes * 60 * SECOND:
@@ -139,7 +139,7 @@ def _has_left(tx: Transaction, row: Row, terms: RollbackSection) -> bool:
     """Whether nothing of it is seen for a day, or where, at its share of the day, ten requests would be."""
     newest = int(tx.value("newest_traffic") or 0)
     day = _buckets(tx, row, newest - DAY)
-    hour = [b for b in day if b.number * BUCKET > newest - terms.verify_minutes * 60 * SECOND]
+    hour = [b for b in day if b.number * FIVE_MINUTES > newest - terms.verify_minutes * 60 * SECOND]
     share = Share(sum(b.own for b in day), sum(b.requests for b in day))
     if newest and not share.own:
         return True
@@ -150,7 +150,7 @@ def _measure(tx: Transaction, row: Row, now: Micros) -> float:
     """Keeps event time and the deployment's present share, which what follows is compared with; the share."""
     newest = int(tx.value("newest_traffic") or 0)
     day = _buckets(tx, row, newest - DAY)
-    lately = tail(day, newest // BUCKET, _HUNDRED).value
+    lately = tail(day, newest // FIVE_MINUTES, _HUNDRED).value
     share = lately or Share(sum(b.own for b in day), sum(b.requests for b in day)).value or 1.0
     tx.run("measure_from", incident=row["incident"], event_time=_event_time(tx, now), share=share)
     return share
@@ -233,7 +233,7 @@ def _note_once(tx: Transaction, incident: str, since: Micros, why: str, now: Mic
 
 def _verify(tx: Transaction, row: Row, terms: RollbackSection, now: Micros) -> None:
     since, newest = row["measured_from"], int(tx.value("newest_traffic") or 0)
-    buckets = _buckets(tx, row, since - BUCKET)
+    buckets = _buckets(tx, row, since - FIVE_MINUTES)
     found = helped(buckets, since=since, now=newest, before=row["share_before"], terms=terms)
     why = f"the deployment still has traffic {terms.verify_minutes:g} minutes after"
     if found is None and _is_blind(tx, row, newest, terms, now):
@@ -270,7 +270,7 @@ def _note_restored(tx: Transaction, now: Micros) -> None:
     """The rate of the deployment that took the traffic over, once, when labels tell it."""
     for row in tx.rows("verified_without_rate", since=now - 28 * DAY):
         heir = tx.value(
-            "heir", intent=row["intent"], since=row["measured_from"] // BUCKET, deployment=row["deployment"]
+            "heir", intent=row["intent"], since=row["measured_from"] // FIVE_MINUTES, deployment=row["deployment"]
         )
         places = (row["indicator"], row["intent"], heir)
         keys = [key for key in evidence.keys(tx) if (key.indicator, key.intent, key.deployment) == places]
@@ -297,5 +297,5 @@ def _event_time(tx: Transaction, now: Micros) -> Micros:
 
 
 def _buckets(tx: Transaction, row: Row, since: Micros) -> list[Bucket]:
-    found = tx.rows("recent_traffic", intent=row["intent"], deployment=row["deployment"], since=since // BUCKET)
+    found = tx.rows("recent_traffic", intent=row["intent"], deployment=row["deployment"], since=since // FIVE_MINUTES)
     return [Bucket(int(b["bucket"]), int(b["own"]), int(b["requests"])) for b in found]

@@ -31,7 +31,8 @@ class Escalation(Value, frozen=True, kw_only=True):
 
 def begin(tx: Transaction, key: TestKey, owner: str, found: Mapping[str, float], now: Micros) -> Escalation | None:
     """The wish of a test, once per test."""
-    tickets.open_ticket(tx, kind=WANTED, subject=_subject(key), owner=owner, evidence=dict(found), now=now)
+    subject = _subject(key.intent, key.deployment, key.episode)
+    tickets.open_ticket(tx, kind=WANTED, subject=subject, owner=owner, evidence=dict(found), now=now)
     tx.run("raise_cases", indicator=key.indicator, test_key=key.test_key, step=_PRIORITY, why=WANTED)
     if key.escalated:
         return None
@@ -41,11 +42,15 @@ def begin(tx: Transaction, key: TestKey, owner: str, found: Mapping[str, float],
 
 
 def end(tx: Transaction, key: TestKey, now: Micros) -> None:
-    tickets.close_ticket(tx, tickets.ticket_id(WANTED, _subject(key)), now)
+    _close(tx, key.intent, key.deployment, key.episode, now)
 
 
-def _subject(key: TestKey) -> dict[str, str | int]:
-    return {"intent": key.intent, "deployment": key.deployment, "episode": key.episode}
+def _close(tx: Transaction, intent: str, deployment: str, episode: int, now: Micros) -> None:
+    tickets.close_ticket(tx, tickets.ticket_id(WANTED, _subject(intent, deployment, episode)), now)
+
+
+def _subject(intent: str, deployment: str, episode: int) -> dict[str, str | int]:
+    return {"intent": intent, "deployment": deployment, "episode": episode}
 
 
 def escalate(tx: Transaction, wish: Escalation, now: Micros) -> Plan | None:
@@ -72,18 +77,14 @@ def escalate(tx: Transaction, wish: Escalation, now: Micros) -> Plan | None:
 def check(tx: Transaction, escalates: bool, now: Micros) -> list[Plan]:
     """Ends wishes whose deployment is gone, then escalations that no wish needs; the rows that say so."""
     newest = tx.value("newest_traffic") or 0
-    wishes = tx.rows("wishes")
     wanted = set()
-    for row in wishes:
+    for row in tx.rows("wishes"):
         if newest - (row["seen"] or row["last_at"]) >= DAY:
-            tickets.close_ticket(tx, tickets.ticket_id(WANTED, {k: row[k] for k in _SUBJECT}), now)
+            _close(tx, row["intent"], row["deployment"], row["episode"], now)
             tx.run("end_wish", test_key=row["test_key"])
         elif escalates:
             wanted.add((row["intent"], row["deployment"]))
     return _relax(tx, wanted, now)
-
-
-_SUBJECT = ("intent", "deployment", "episode")
 
 
 def _relax(tx: Transaction, wanted: set[tuple[str, str]], now: Micros) -> list[Plan]:

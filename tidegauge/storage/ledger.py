@@ -159,8 +159,13 @@ def adopt_generation(tx: Transaction, generation: Generation) -> None:
     tx.run("adopt_generation", generation=generation.generation, source=generation.source)
 
 
-def note_copies(tx: Transaction, source: str, found: Mapping[str, str], now: Micros) -> None:
+def copies(tx: Transaction, source: str) -> dict[str, str]:
     """The compressed files of a source that wait, and the logs that they may be copies of."""
+    return {row["path"]: row["original"] for row in tx.rows("copies_of_source", source=source)}
+
+
+def note_copies(tx: Transaction, source: str, found: Mapping[str, str], now: Micros) -> None:
+    """Keeps which files wait now, as `copies` gives them back."""
     tx.run("forget_copies", source=source, paths=sorted(found))
     for path, original in sorted(found.items()):
         tx.run("keep_copy", source=source, path=path, original=original, now=now)

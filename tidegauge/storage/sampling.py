@@ -88,7 +88,13 @@ def earliest(tx: Transaction, now: Micros) -> Micros:
     return HEADWAY + (now if newest is None else newest)
 
 
+def scope(plans: Sequence[Plan], intent: str, deployment: str) -> list[Plan]:
+    """The rows that may hold for a key, by the time from which they do."""
+    found = [p for p in plans if p.intent in ("", intent) and p.deployment in ("", deployment)]
+    return sorted(found, key=lambda p: (p.valid_from, p.plan))
+
+
 def in_force(plans: Sequence[Plan], intent: str, deployment: str, time: Micros) -> Plan | None:
     """The row that holds for an event: of those that match, the one with the latest `valid_from`."""
-    found = [p for p in plans if p.intent in ("", intent) and p.deployment in ("", deployment) and p.valid_from <= time]
-    return max(found, key=lambda p: (p.valid_from, p.plan), default=None)
+    found = [plan for plan in scope(plans, intent, deployment) if plan.valid_from <= time]
+    return found[-1] if found else None

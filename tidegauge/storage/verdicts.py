@@ -1,6 +1,6 @@
 """Verdicts: the first one of a sample stands."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -61,52 +61,37 @@ def commit_verdicts(tx: Transaction, verdicts: Sequence[Verdict], now: Micros, a
 
 def add_totals(tx: Transaction, written: Iterable[Verdict]) -> None:
     """Adds verdicts that were written to the running totals: last of all, since all commits meet in these rows."""
-    scores: dict[str, Counter[str]] = {}
+    scores: defaultdict[str, Counter[str]] = defaultdict(Counter)
     decisions: Counter[tuple[str, str, int]] = Counter()
     for verdict in written:
-        # An evaluator has one row of a sample: the first.
-        for place, score in {score.evaluator: (place, score) for place, score in _backwards(verdict)}.values():
+        first: dict[str, int] = {}  # an evaluator has one row of a sample
+        for place, score in enumerate(verdict.scores):
+            if first.setdefault(score.evaluator, place) != place:
+                continue
             if place == verdict.decided_by and score.score is not None:
                 decisions[score.evaluator, verdict.why, int(verdict.spent)] += 1
             if score.asks:
-                scores.setdefault(score.evaluator, Counter(dict.fromkeys(_TOTALS, 0))).update(_amounts(score))
+                scores[score.evaluator].update(_amounts(score))
     tx.many("add_score_total", [{"evaluator": name, **sums} for name, sums in sorted(scores.items())])
     names = ("evaluator", "why", "spent")
     steps = sorted(decisions.items())
     tx.many("add_decision_total", [dict(zip(names, step, strict=True)) | {"samples": n} for step, n in steps])
 
 
-_TOTALS = (
-    "scores",
-    "cached",
-    "unusable",
-    "calls",
-    "input_tokens",
-    "output_tokens",
-    "costs",
-    "cost_nano_usd",
-    "cost_unknown",
-)
-
-
-def _backwards(verdict: Verdict) -> list[tuple[int, Score]]:
-    return list(enumerate(verdict.scores))[::-1]
-
-
 def _amounts(score: Score) -> dict[str, int]:
+    """What a score adds to the totals of its evaluator."""
     usage = score.usage or Usage()
-    amounts = (
-        1,
-        score.answered_by == CACHE,
-        score.score is None,
-        usage.calls,
-        usage.input_tokens,
-        usage.output_tokens,
-        usage.cost_nano_usd is not None,
-        usage.cost_nano_usd or 0,
-        usage.calls > 0 and usage.cost_nano_usd is None,
-    )
-    return dict(zip(_TOTALS, map(int, amounts), strict=True))
+    return {
+        "scores": 1,
+        "cached": int(score.answered_by == CACHE),
+        "unusable": int(score.score is None),
+        "calls": usage.calls,
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "costs": int(usage.cost_nano_usd is not None),
+        "cost_nano_usd": usage.cost_nano_usd or 0,
+        "cost_unknown": int(usage.calls > 0 and usage.cost_nano_usd is None),
+    }
 
 
 def _rows(verdict: Verdict, now: Micros) -> list[dict[str, object]]:
