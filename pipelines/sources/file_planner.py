@@ -100,10 +100,12 @@ class FilePlanner:
 
     def _adopt(self, source: str, path: str, strays: Sequence[Generation]) -> list[Generation]:
         """The stray that lies at the path, now of this source. One that is still where it was keeps its copies away."""
+        here = files.facts(path)
         for stray in strays:
             rotated = stray.encoding == Encoding.PLAIN and is_compressed(path)
             encoding = Encoding.ROTATED if rotated else stray.encoding
-            left = stray.path == path or files.facts(stray.path) is None
+            there = files.facts(stray.path)
+            left = there is None or (here is not None and here.inode == there.inode)  # else only the path is another
             if not left and stray.state == "gone":  # its place may be another file's by now
                 left = not _is_at(stray, stray.path, stray.encoding)
             if left and _is_at(stray, path, encoding):

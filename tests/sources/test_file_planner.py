@@ -230,6 +230,15 @@ def test_a_glob_that_is_written_otherwise_reads_nothing_again(log: Log) -> None:
     assert log.counts == (20, 0)
 
 
+def test_a_path_that_is_written_otherwise_reads_nothing_again(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    (log.folder / "a.jsonl").write_bytes(lines(0, 10))
+    monkeypatch.chdir(log.folder.parent)
+    log.folder.with_name("link").symlink_to(log.folder)
+    for glob in ("logs/*.jsonl", f"{log.folder}/*.jsonl", "link/*.jsonl"):
+        assert not list(ingest(log.store, glob, log.clock))
+    assert log.counts == (10, 0)
+
+
 def test_what_another_source_of_the_job_reads_stays_its_own(log: Log) -> None:
     (log.folder / "a.jsonl").write_bytes(lines(0, 10))
     log.look()
