@@ -3,6 +3,7 @@
 import logging
 import os
 import random
+import sqlite3
 import threading
 import time
 from typing import Any
@@ -184,8 +185,22 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
-    cursor.execute("PRAGMA journal_mode=WAL")
+    _write_ahead(cursor)
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.execute("PRAGMA cache_size=-8192")  # kB a connection, and every transform has one
     cursor.close()
+
+
+def _write_ahead(cursor: Any) -> None:
+    """Switches the file to a write-ahead log. Of two that do it to a new file at once, SQLite refuses one at once,
+    whatever the busy timeout is: each holds the lock that the other waits for."""
+    give_up = time.monotonic() + _BUSY_MS / 1000
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
+                raise
+            time.sleep(random.uniform(0.01, 0.05))  # noqa: S311 - jitter, not a secret
