@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from evaluators.limits import Breaker, Bucket, Concurrency, Pause
-from tidegauge.config import EndpointSection, JudgeSection
+from evaluators.limits import Bucket, Concurrency, Pause, breaker_of
+from tidegauge.config import Config, EndpointSection, JudgeSection
 from tidegauge.domain import CapabilityMemory
 
 if TYPE_CHECKING:
@@ -46,6 +46,18 @@ _OF_THE_KEY = frozenset({401, 403})
 _OF_THE_ADDRESS = frozenset({301, 302, 307, 308, 404, 405})
 
 _log = logging.getLogger("tidegauge")
+
+
+def endpoints_of(judge: JudgeSection) -> tuple[EndpointSection, ...]:
+    """In the order in which they are asked."""
+    first = EndpointSection(base_url=judge.base_url or "", model=judge.model, api_key_env=judge.api_key_env)
+    return (first, *judge.fallbacks)
+
+
+def all_endpoints(config: Config) -> tuple[EndpointSection, ...]:
+    """Of all judges that are on."""
+    judges = (config.judge, *config.judges.values())
+    return tuple(endpoint for judge in judges if judge.on for endpoint in endpoints_of(judge))
 
 
 class Response(NamedTuple):
@@ -77,11 +89,9 @@ class Endpoint:
         self.concurrency = Concurrency(judge.concurrency, time.monotonic)
         self.requests = Bucket(judge.requests_per_minute, time.monotonic)
         self.tokens = Bucket(judge.tokens_per_minute, time.monotonic)
-        self.breaker = Breaker(time.monotonic)
+        self.breaker = breaker_of(section)
         self.pause = Pause(time.monotonic)
         self.counts: Counter[str] = Counter()
-        self.problem = ""
-        """Why it did not answer last, without anything that came over the wire."""
         self._timeout = judge.timeout_seconds
         self._max_tokens = judge.max_output_tokens
         self._memory = memory
@@ -148,9 +158,8 @@ class Endpoint:
         return found
 
     def failed(self, problem: str) -> None:
-        """No answer could be had."""
-        self.problem = problem
-        self.breaker.failed()
+        """No answer could be had. `problem` has nothing in it that came over the wire."""
+        self.breaker.failed(problem)
 
     def describe(self, response: Response) -> str:
         """What is wrong with a response that is no answer. Never its body, which may repeat a key or the record."""

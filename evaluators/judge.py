@@ -21,12 +21,12 @@ import msgspec
 
 from evaluators.answer import Problem, Reply, Unusable, label_probability, parse_answer, read_reply
 from evaluators.base import Outcome, content_hash
-from evaluators.endpoint import Endpoint, Hung, Response, names_an_option, retry_after
+from evaluators.endpoint import Endpoint, Hung, Response, endpoints_of, names_an_option, retry_after
 from evaluators.evidence import context_span, locate, response_span
 from evaluators.fence import visible
 from evaluators.prompt import AGAIN, RECORD, TASK, system_message, user_message
 from evaluators.rubric import JudgeAnswer, Rubric
-from tidegauge.config import EndpointSection, JudgeSection
+from tidegauge.config import JudgeSection
 from tidegauge.domain import CapabilityMemory, EvaluationState, Request, Score, Span, Spending, Usage
 from tidegauge.errors import ConfigError
 from tidegauge.prices import Prices
@@ -88,16 +88,16 @@ class Judge:
         """Raises ConfigError where the settings cannot work. Without `spending` there is no budget."""
         if not section.model:
             raise ConfigError(f"{name}.model: name the model that judges")
-        first = EndpointSection(base_url=section.base_url or "", model=section.model, api_key_env=section.api_key_env)
-        for endpoint in (first, *section.fallbacks):
+        asked = endpoints_of(section)
+        for endpoint in asked:
             if not _is_address(endpoint.base_url):
                 raise ConfigError(f"{name}.base_url: write it as http://HOST/v1 or https://HOST/v1")
         self.name = name
         self.settings = section
         self.rubric = rubric
         self.rubrics = (rubric,)
-        self._keys = {e.api_key_env: os.environ.get(e.api_key_env, "") for e in (first, *section.fallbacks)}
-        self._endpoints = [Endpoint(e, section, self._keys[e.api_key_env], memory) for e in (first, *section.fallbacks)]
+        self._keys = {e.api_key_env: os.environ.get(e.api_key_env, "") for e in asked}
+        self._endpoints = [Endpoint(e, section, self._keys[e.api_key_env], memory) for e in asked]
         self._identities = [_identity(rubric, endpoint.section.model) for endpoint in self._endpoints]
         self.version, self.content_hash = self._identities[0]
         self._system = msgspec.Raw(msgspec.json.encode({"role": "system", "content": system_message(rubric)}))
@@ -189,7 +189,15 @@ class _Call:
         for attempt in range(_ATTEMPTS):
             await asyncio.sleep(wait)
             wait = _BACKOFF * 2**attempt * (0.5 + random.random())  # noqa: S311 - jitter
-            response = await self._post_plainly(endpoint, messages)
+            try:
+                response = await self._post_plainly(endpoint, messages)
+            except Hung as error:
+                problem = f"{endpoint.host}: {error}"
+                endpoint.failed(problem)
+                if attempt:
+                    raise _Unavailable(problem) from None
+                wait = 0.0
+                continue
             status = response.status
             if status == 200:
                 return response
@@ -217,7 +225,7 @@ class _Call:
                 return response
 
     async def _post(self, endpoint: Endpoint, body: bytes) -> Response:
-        """One HTTP request, once limits, breaker and budget allow it."""
+        """One HTTP request, once limits, breaker and budget allow it. Raises Hung, _Unavailable, _Spent."""
         tokens, most = len(body) // BYTES_A_TOKEN, self._judge.settings.max_output_tokens
         await endpoint.requests.take(1)
         await endpoint.tokens.take(tokens + most)
@@ -225,16 +233,12 @@ class _Call:
         try:
             await endpoint.pause.wait()
             if endpoint.breaker.refuses():
-                raise _Unavailable(f"{endpoint.host} is down; not asked, since {endpoint.problem}")
+                raise _Unavailable(f"{endpoint.host} is down; not asked, since {endpoint.breaker.problem}")
             spending = self._judge._spending
             if spending is not None and not await spending.reserve(tokens, most):
                 raise _Spent
             self._calls += 1
-            try:
-                response = await self._hedged(endpoint, body)
-            except Hung as error:
-                endpoint.failed(f"{endpoint.host}: {error}")
-                raise _Unavailable(endpoint.problem) from None
+            response = await self._hedged(endpoint, body)
             if spending is not None:
                 spending.settle(tokens, most, _used(response))
             return response

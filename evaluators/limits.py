@@ -2,8 +2,9 @@
 
 import asyncio
 import random
+import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Hashable
 
 SHRINK = 0.7
 """What remains of the concurrency after trouble (multiplicative decrease; Chiu & Jain 1989)."""
@@ -20,8 +21,8 @@ SLOW = 3.0
 DOWN_AFTER = 32
 """Requests in a row without an answer, after which an endpoint is taken to be down."""
 
-DOWN_FOR = 10.0
-"""Seconds until one request may find out whether it is up again."""
+FIRST_TRY, LAST_TRY = 1.0, 10.0
+"""Seconds until one request may find out whether it is up again: a 20th of the time that it is down, between these."""
 
 
 class Concurrency:
@@ -99,29 +100,73 @@ class Bucket:
 
 
 class Breaker:
-    """Open after many failures in a row; then one request at a time may try, and an answer closes it."""
+    """Open after many failures in a row; then one request at a time may try, and an answer closes it.
+
+    One that nobody asked for long is closed: what it knows is old.
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._failures = 0
         self._down_until = 0.0
+        self._down_since = 0.0
+        self.problem = ""
+        """Why there was no answer last."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody may ask now, not even for a try."""
+        return self._failures >= DOWN_AFTER and self._clock() < self._down_until
+
+    @property
+    def is_on_trial(self) -> bool:
+        """Whether it was open and the next one to ask may try."""
+        return self._failures >= DOWN_AFTER and 0 <= self._clock() - self._down_until <= LAST_TRY
 
     def refuses(self) -> bool:
         """Whether nobody may ask now. When it is time for a try, the one who is told so is the one to make it."""
         if self._failures < DOWN_AFTER:
             return False
-        if self._clock() < self._down_until:
+        if self.is_open:
             return True
-        self._down_until = self._clock() + DOWN_FOR
+        if not self.is_on_trial:
+            self._failures = 0
+            return False
+        self._leave_alone()
         return False
 
     def succeeded(self) -> None:
         self._failures = 0
 
-    def failed(self) -> None:
+    def failed(self, problem: str) -> None:
+        self.problem = problem
         self._failures += 1
         if self._failures == DOWN_AFTER:
-            self._down_until = self._clock() + DOWN_FOR
+            self._down_since = self._clock()
+            self._leave_alone()
+
+    def _leave_alone(self) -> None:
+        now = self._clock()
+        self._down_until = now + min(max(FIRST_TRY, (now - self._down_since) / 20), LAST_TRY)
+
+
+_breakers: dict[Hashable, Breaker] = {}
+
+
+def breaker_of(endpoint: Hashable) -> Breaker:
+    """The one of this process for an endpoint: what one worker learnt holds for those after and beside it."""
+    return _breakers.setdefault(endpoint, Breaker(time.monotonic))
+
+
+def all_down(endpoints: Collection[Hashable]) -> bool:
+    """Whether there are some, and this process leaves each of them alone now."""
+    return bool(endpoints) and all(e in _breakers and _breakers[e].is_open for e in endpoints)
+
+
+def all_doubtful(endpoints: Collection[Hashable]) -> bool:
+    """Whether there are some, and this process has yet to hear whether any of them is up again."""
+    known = [_breakers[e] for e in endpoints if e in _breakers]
+    return bool(endpoints) and len(known) == len(endpoints) and all(b.is_open or b.is_on_trial for b in known)
 
 
 class Pause:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from evaluators import limits
+from evaluators.endpoint import all_endpoints
 from pipelines.start import (
     Progress,
     chosen_sources,
@@ -125,6 +127,7 @@ class _Job:
         sweep = f"{self.owner.name}:{self.clock.now()}:{time.monotonic_ns()}"
         planned_by: Micros = 0
         ticks, started, before = 0, time.monotonic(), self._records()
+        endpoints = all_endpoints(self.settings.config)
         while not self.stopping.is_set():
             done = self._tick(sweep, planned_by)
             ticks += 1
@@ -133,7 +136,7 @@ class _Job:
             seconds = time.monotonic() - started
             records = self._records() - before
             self.progress("tick", number=ticks, records=records, a_second=round(records / seconds), blocks_left=left)
-            if not left and not unswept:
+            if not left and (not unswept or limits.all_down(endpoints)):
                 break
             if not done and left:
                 self.stopping.wait(_WAIT_SECONDS)  # another process is at them, or has just died

@@ -17,6 +17,7 @@ from tidegauge.storage.ledger import Claimed
 from tidegauge.storage.store import Transaction, retry_conflicts
 
 SWEEP_PORTION = 2_000
+SWEEPS_A_TICK = 2  # of a job that looks once: each tick ends with a wait for the slowest answers
 SWEEP_ROUNDS = 4
 USUAL_RATE = 0.02
 MOST_PORTIONS = 8
@@ -48,7 +49,7 @@ class Plan(StoreDoFn):
         tick = msgspec.structs.replace(tick, owner=self.me(tick), planned_by=planned_by)
         for claimed in retry_conflicts(self._claim_blocks, tick):
             yield tick, claimed
-        for sweep in retry_conflicts(self._sweeps, tick) if self.settings.stream else (Sweep(SWEEP_PORTION),):
+        for sweep in retry_conflicts(self._sweeps, tick):
             yield tick, sweep
         self.looked = time.monotonic()
         self.notes.take(self.looked - began, failed)
@@ -86,7 +87,9 @@ class Plan(StoreDoFn):
         return most
 
     def _sweeps(self, tick: Tick) -> list[Sweep]:
-        """As many as there are samples for, in portions that spread over workers and end within a checkpoint."""
+        """In a stream as many as there is room for, in parts that spread over workers and end within a checkpoint."""
+        if not self.settings.stream:
+            return [Sweep(SWEEP_PORTION)] * SWEEPS_A_TICK
         limit = self.settings.config.stream.in_flight_samples
         with self.store.read() as tx:
             now = self.clock.now()

@@ -5,6 +5,7 @@ file or a silent judge.
 """
 
 import os
+import random
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
@@ -15,7 +16,9 @@ import msgspec
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
+from evaluators import limits
 from evaluators.build import build_cascade, build_further
+from evaluators.endpoint import all_endpoints
 from evaluators.window import JudgeWindow
 from pipelines import measures
 from pipelines.plan import shed_by
@@ -42,6 +45,8 @@ VERDICTS_TOGETHER = 50
 
 TOGETHER_SECONDS = 0.25
 
+SAMPLES_A_TRY = 4
+
 Verdicts = tuple[Verdict, ...]
 """Of one sample, for all indicators, its own first."""
 
@@ -62,7 +67,8 @@ class Read(StoreDoFn):
         self.sources = Sources(self.settings.sources)
         self.scanner = Scanner(Prices(config.prices), config.job.oldest_days)
         self.known: set[int] = set()
-        self.asks = any(judge.on for judge in (config.judge, *config.judges.values()))
+        self.endpoints = all_endpoints(config)
+        self.asks = bool(self.endpoints)
         # A stream must go on reading while the judge lags: its fresh samples wait for a sweep like all others.
         self.leaves_pending = bool(self.settings.stream) and self.asks
 
@@ -96,11 +102,18 @@ class Read(StoreDoFn):
             return ledger.take_block(tx, self.hold(tx, tick), claimed.block, tick.owner)
 
     def _claim_samples(self, tick: Tick, sweep: Sweep) -> list[Sample]:
+        """While no judge answers, none, and a few when it is time for a try: the first of them finds out."""
+        in_doubt = not sweep.shed and limits.all_doubtful(self.endpoints)
+        if in_doubt and limits.all_down(self.endpoints):
+            return []
+        most = min(sweep.most, SAMPLES_A_TRY) if in_doubt else sweep.most
         newest_first = self.settings.config.stream.pending_order == "newest"
         with self.store.write() as tx:
             hold = self.hold(tx, tick)
             by = (sweep.shed and shed_by(self.settings.config, hold.now)) or ledger.NEVER
-            taken = ledger.claim_samples(tx, hold, sweep.most, ingested_by=by, newest_first=newest_first)
+            taken = ledger.claim_samples(tx, hold, most, ingested_by=by, newest_first=newest_first)
+        if in_doubt:  # one that no judge can take must not be the first at every try
+            random.Random(tick.sweep).shuffle(taken)  # noqa: S311 - an order, not a secret
         return [msgspec.structs.replace(sample, shed=sweep.shed) for sample in taken]
 
     def _gold(self) -> list[Sample]:

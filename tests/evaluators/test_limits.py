@@ -97,18 +97,21 @@ def test_a_bucket_lets_a_second_s_worth_through_and_then_the_rate(monkeypatch: p
     assert time.now - start == pytest.approx(5.9, abs=0.2)
 
 
-def test_a_breaker_opens_lets_one_try_and_closes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_breaker_opens_lets_one_try_and_closes() -> None:
     time = Time()
     breaker = Breaker(time)
     for _ in range(limits.DOWN_AFTER):
         assert not breaker.refuses()
-        breaker.failed()
+        breaker.failed("it is away")
     assert breaker.refuses()
-    time.now += limits.DOWN_FOR
-    assert [breaker.refuses() for _ in range(3)] == [False, True, True]
-    breaker.failed()
-    assert breaker.refuses()
-    time.now += limits.DOWN_FOR
+    down_since = time.now
+    for wait in (*[1.0] * 20, 1.0, 1.05):  # between tries in vain
+        time.now += wait - 0.001
+        assert breaker.refuses()
+        time.now += 0.001
+        assert [breaker.refuses() for _ in range(3)] == [False, True, True]
+        breaker.failed("it is away")
+    time.now = down_since + 1_000
     assert not breaker.refuses()
     breaker.succeeded()
     assert not breaker.refuses()

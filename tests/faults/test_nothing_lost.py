@@ -1,7 +1,10 @@
 """A judge that fails in every way at once: no sample is lost, and it takes little longer."""
 
+import multiprocessing
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +34,29 @@ def faults(begin: float, end: float) -> Iterator[Fault | None]:
         yield Fault("reset") if begin <= time.monotonic() < end else fault
 
 
-def judge_all(folder: Path, samples: int, server: JudgeServer, deadline: float) -> tuple[dict[str, Any], int]:
+def serve(latency: float, pipe: Connection) -> None:
+    """The judge says where it is, fails from when to when it is told so, and ends when it is told so."""
+    with JudgeServer(latency=latency) as server:
+        pipe.send(server.base_url)
+        while (outage := pipe.recv()) is not None:
+            server.fail(faults(*outage))
+
+
+@contextmanager
+def elsewhere(latency: float) -> Iterator[tuple[str, Connection]]:
+    """A judge in a process of its own, as real ones are: its base_url, and how to tell it an outage."""
+    spawn = multiprocessing.get_context("spawn")
+    here, there = spawn.Pipe()
+    process = spawn.Process(target=serve, args=(latency, there))
+    process.start()
+    try:
+        yield here.recv(), here
+    finally:
+        here.send(None)
+        process.join()
+
+
+def judge_all(folder: Path, samples: int, base_url: str, deadline: float) -> tuple[dict[str, Any], int]:
     """Runs the job until no sample is pending; the last status, and how many runs it took."""
     folder.mkdir()
     rows = [line(request_id=f"r-{n}", response=f"Within {n} days.") for n in range(samples)]
@@ -39,7 +64,7 @@ def judge_all(folder: Path, samples: int, server: JudgeServer, deadline: float) 
     config = Config(
         store=StoreSection(url=f"sqlite:///{folder}/store.db"),
         sampling=SamplingSection(rate=1.0),
-        judge=JudgeSection(base_url=server.base_url, model="m", concurrency=64, timeout_seconds=1.0),
+        judge=JudgeSection(base_url=base_url, model="m", concurrency=64, timeout_seconds=1.0),
     )
     store = Store(config.store.url)
     runs = 0
@@ -58,15 +83,15 @@ def judge_all(folder: Path, samples: int, server: JudgeServer, deadline: float) 
 
 def check(folder: Path, samples: int, outage: float, latency: float) -> tuple[float, float]:
     """Seconds of a clean run and of one with faults."""
-    with JudgeServer(latency=latency) as server:
+    with elsewhere(latency) as (base_url, _):
         start = time.monotonic()
-        clean, _ = judge_all(folder / "clean", samples, server, start + 600)
+        clean, _ = judge_all(folder / "clean", samples, base_url, start + 600)
         undisturbed = time.monotonic() - start
     assert clean["judged"] == samples
-    with JudgeServer(latency=latency) as server:
+    with elsewhere(latency) as (base_url, pipe):
         start = time.monotonic()
-        server.fail(faults(start + undisturbed / 2, start + undisturbed / 2 + outage))
-        found, runs = judge_all(folder / "faults", samples, server, start + 600)
+        pipe.send((start + undisturbed / 2, start + undisturbed / 2 + outage))
+        found, runs = judge_all(folder / "faults", samples, base_url, start + 600)
         disturbed = time.monotonic() - start
     assert found["pending"] == 0
     assert found["judged"] + found["unscored"] == samples

@@ -1,6 +1,7 @@
 """A judge that cannot be asked is heard of, until it answers."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,24 @@ def test_a_few_failures_are_a_ticket_once_they_last(store: Store, tmp_path: Path
         clock.time += 10 * MINUTE
         assert look(config, store, tmp_path, clock)["judge"]["failures"] == 2
         assert down(store) == [("platform", "open")]
+
+
+def test_what_is_pending_waits_for_a_judge_that_is_down(store: Store, tmp_path: Path) -> None:
+    clock = Now()
+    write(tmp_path, "log", [f"Refunds take {n} days." for n in range(40)])
+    with JudgeServer(faults=[REFUSED] * 1_000) as server:
+        config = configured(store, server)
+        assert look(config, store, tmp_path, clock)["judge"]["failures"] == 40
+        asked = server.counters.requests
+        assert look(config, store, tmp_path, clock)["judge"]["reason"]
+        assert server.counters.requests <= asked + 1  # a try, at most
+        server.fail([])
+        until = time.monotonic() + 60
+        while look(config, store, tmp_path, clock) and time.monotonic() < until:
+            pass
+        look(config, store, tmp_path, clock)
+    with store.read() as tx:
+        assert status(tx, clock.now())["judged"] == 40
 
 
 def test_a_judge_that_is_off_keeps_nobody_waiting(store: Store, tmp_path: Path) -> None:
