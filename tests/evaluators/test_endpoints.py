@@ -240,7 +240,7 @@ def test_the_next_endpoint_takes_over(fault: Fault, monkeypatch: pytest.MonkeyPa
 
 def test_an_open_breaker_sends_everything_to_the_next_and_closes_after_a_try(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "DOWN_AFTER", 2)
-    monkeypatch.setattr(limits, "LAST_TRY", 0.0)
+    monkeypatch.setattr(limits, "FIRST_TRY", 0.0)
     with JudgeServer(faults=[Fault("status", 404)] * 3) as first, JudgeServer() as second:
         fallbacks = (EndpointSection(base_url=second.base_url, model="judge-2"),)
         outcomes = ask(first, [REQUEST] * 5, fallbacks=fallbacks)

@@ -104,17 +104,25 @@ def test_a_breaker_opens_lets_one_try_and_closes() -> None:
         assert not breaker.refuses()
         breaker.failed("it is away")
     assert breaker.refuses()
-    down_since = time.now
     for wait in (*[1.0] * 20, 1.0, 1.05):  # between tries in vain
         time.now += wait - 0.001
         assert breaker.refuses()
         time.now += 0.001
         assert [breaker.refuses() for _ in range(3)] == [False, True, True]
         breaker.failed("it is away")
-    time.now = down_since + 1_000
+    time.now += limits.LAST_TRY
     assert not breaker.refuses()
     breaker.succeeded()
-    assert not breaker.refuses()
+    assert [breaker.refuses() for _ in range(3)] == [False, False, False]
+
+
+def test_what_an_open_breaker_knows_grows_old() -> None:
+    time = Time()
+    breaker = Breaker(time)
+    for _ in range(limits.DOWN_AFTER):
+        breaker.failed("it is away")
+    time.now += limits.FIRST_TRY + limits.LAST_TRY + 0.001
+    assert [breaker.refuses() for _ in range(3)] == [False, False, False]
 
 
 @pytest.mark.parametrize(
