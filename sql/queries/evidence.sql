@@ -117,7 +117,7 @@ UPDATE test_keys SET read_block = :read_block, log_e = :log_e, max_log_e = :max_
 WHERE test_key = :test_key
 
 -- name: wishes
-SELECT k.test_key, k.intent, k.deployment, k.episode, k.last_at, (SELECT max(c.last_at) FROM cells c
+SELECT k.test_key, k.indicator, k.intent, k.deployment, k.episode, k.last_at, (SELECT max(c.last_at) FROM cells c
     WHERE c.intent = k.intent AND c.deployment = k.deployment) AS seen
 FROM test_keys k WHERE k.escalated = 1 ORDER BY k.test_key
 

@@ -6,7 +6,7 @@ VALUES (:objective, :indicator, :intent, :theta0, :alpha, :false_positive_rate, 
 ON CONFLICT (objective) DO NOTHING
 
 -- name: lock_objectives
-SELECT pg_advisory_xact_lock(7483920148)
+SELECT pg_advisory_xact_lock(7483920149)
 
 -- name: newest_objective_number
 SELECT max(objective) FROM objectives

@@ -1,12 +1,17 @@
 """Where evidence is wanted, more is sampled: by a plan row, and only as long as it helps."""
 
+import json
+
+from msgspec import structs
+
 from tests.service.sums import month
 from tests.service.world import NEW, NOW, OLD, START, ingest, judge, label, request, table
 from tests.support.ingest import Now, begin
 from tidegauge.alerts.act import act
 from tidegauge.config import Config, SamplingSection
 from tidegauge.domain import DAY, HOUR, MINUTE
-from tidegauge.storage import sampling
+from tidegauge.service import wishes
+from tidegauge.storage import evidence, sampling
 from tidegauge.storage.sampling import FIVE_MINUTES, Plan
 from tidegauge.storage.store import Store
 
@@ -122,3 +127,17 @@ def test_switched_off_it_writes_nothing(store: Store) -> None:
     wanting(store)
     assert looked(store, OFF) == []
     assert open_tickets(store) == ["evidence_wanted"]
+
+
+def test_what_two_indicators_want_are_two_tickets(store: Store) -> None:
+    wanting(store)
+    with store.read() as tx:
+        (key,) = evidence.keys(tx)
+    other = structs.replace(key, indicator="refusal", test_key=f"{key.test_key}-refusal")
+    found = dict.fromkeys(("judged", "unscored", "flagged", "labelled", "reviewed"), 1)
+    with store.write() as tx:
+        for one in (key, other):
+            wishes.begin(tx, one, "platform", found, SINCE)
+        wishes.end(tx, key, SINCE)
+    (ticket,) = [row for row in table(store, "tickets") if row["state"] == "open"]
+    assert json.loads(ticket["subject"])["indicator"] == "refusal"

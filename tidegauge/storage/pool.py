@@ -135,7 +135,7 @@ def _engine(url: str, section: StoreSection, role: str) -> sa.Engine:
         raise StoreError(f"store {parsed.drivername}: a store is sqlite:///FILE or postgresql://HOST/NAME")
     try:
         if parsed.get_backend_name() == "sqlite":
-            engine = sa.create_engine(parsed, connect_args={"timeout": _BUSY_MS / 1000})
+            engine = sa.create_engine(parsed, connect_args={"timeout": _BUSY_MS / 1000}, hide_parameters=True)
             sa.event.listen(engine, "connect", _prepare_sqlite)
             return engine
         return _postgresql(parsed, section, role)
@@ -168,6 +168,7 @@ def _postgresql(url: sa.URL, section: StoreSection, role: str) -> sa.Engine:
         max_overflow=0,
         pool_timeout=_POOL_WAIT_SECONDS,
         pool_use_lifo=True,
+        hide_parameters=True,  # texts of requests, which no traceback shall show
     )
 
 
