@@ -44,8 +44,13 @@ BYTES_A_TOKEN = 2
 _TRANSIENT = frozenset({0, 408, 409, 425, 429})
 _OF_THE_RECORD = frozenset({413, 422})
 _RECORD_CODES = (b"context_length", b"context length", b"content_filter", b"content management policy", b"too long")
-_ATTEMPTS = 3  # HTTP requests for one answer, where the endpoint is busy or broken
-_BACKOFF = 0.5  # seconds before the second attempt, doubled for each further one
+_ATTEMPTS, _HANGS = 5, 3
+"""HTTP requests for one answer where the endpoint is busy or broken, and how many of them may hang."""
+
+_ATTEMPTS_BEFORE_ANOTHER, _HANGS_BEFORE_ANOTHER = 3, 1
+"""The same where there is a further endpoint to ask."""
+
+_BACKOFF = 0.5  # seconds before the second attempt, and twice that before each further one
 
 
 class _Unavailable(Exception):
@@ -113,7 +118,7 @@ class Judge:
     @property
     def deadline_seconds(self) -> float:
         """For everything about one record, waits, second questions and further endpoints included."""
-        return 3 * self.settings.timeout_seconds * len(self._endpoints)
+        return _HANGS * (self.settings.timeout_seconds + 2 * _BACKOFF) * len(self._endpoints)
 
     async def open(self) -> None:
         """Makes the clients, in the loop that will use them."""
@@ -185,18 +190,19 @@ class _Call:
 
     async def _complete(self, endpoint: Endpoint, messages: list[Any]) -> Response:
         """A successful response. Raises _Unavailable, _Refused, _Spent."""
-        problem, wait = "", 0.0
-        for attempt in range(_ATTEMPTS):
+        last = endpoint is self._judge._endpoints[-1]
+        attempts, most_hangs = (_ATTEMPTS, _HANGS) if last else (_ATTEMPTS_BEFORE_ANOTHER, _HANGS_BEFORE_ANOTHER)
+        problem, wait, hangs = "", 0.0, 0
+        for attempt in range(attempts):
             await asyncio.sleep(wait)
-            wait = _BACKOFF * 2**attempt * (0.5 + random.random())  # noqa: S311 - jitter
+            wait = _BACKOFF * min(attempt + 1, 2) * (0.5 + random.random())  # noqa: S311 - jitter
             try:
                 response = await self._post_plainly(endpoint, messages)
             except Hung as error:
-                problem = f"{endpoint.host}: {error}"
+                problem, wait, hangs = f"{endpoint.host}: {error}", 0.0, hangs + 1
+                if hangs == most_hangs:
+                    break
                 endpoint.failed(problem)
-                if attempt:
-                    raise _Unavailable(problem) from None
-                wait = 0.0
                 continue
             status = response.status
             if status == 200:
@@ -206,7 +212,7 @@ class _Call:
             problem = endpoint.describe(response)
             if status in _OF_THE_RECORD or (status == 400 and _names_the_record(response.body)):
                 raise _Refused(f"refused: {endpoint.host} does not take the record: {status}")
-            if status not in _TRANSIENT and status < 500:
+            if endpoint.breaker.is_open or (status not in _TRANSIENT and status < 500):
                 break
         endpoint.failed(problem)
         raise _Unavailable(problem)

@@ -21,8 +21,8 @@ SLOW = 3.0
 DOWN_AFTER = 32
 """Requests in a row without an answer, after which an endpoint is taken to be down."""
 
-FIRST_TRY, LAST_TRY = 1.0, 10.0
-"""Seconds until one request may find out whether it is up again: a 20th of the time that it is down, between these."""
+FIRST_TRY, LAST_TRY = 0.5, 10.0
+"""Seconds until one request may find out whether it is up again: a 50th of the time that it is down, between these."""
 
 
 class Concurrency:
@@ -147,7 +147,7 @@ class Breaker:
 
     def _leave_alone(self) -> None:
         now = self._clock()
-        self._down_until = now + min(max(FIRST_TRY, (now - self._down_since) / 20), LAST_TRY)
+        self._down_until = now + min(max(FIRST_TRY, (now - self._down_since) / 50), LAST_TRY)
 
 
 _breakers: dict[Hashable, Breaker] = {}

@@ -45,8 +45,6 @@ VERDICTS_TOGETHER = 50
 
 TOGETHER_SECONDS = 0.25
 
-SAMPLES_A_TRY = 4
-
 Verdicts = tuple[Verdict, ...]
 """Of one sample, for all indicators, its own first."""
 
@@ -68,6 +66,7 @@ class Read(StoreDoFn):
         self.scanner = Scanner(Prices(config.prices), config.job.oldest_days)
         self.known: set[int] = set()
         self.endpoints = all_endpoints(config)
+        self.tried: Tick | None = None
         self.asks = bool(self.endpoints)
         # A stream must go on reading while the judge lags: its fresh samples wait for a sweep like all others.
         self.leaves_pending = bool(self.settings.stream) and self.asks
@@ -102,18 +101,18 @@ class Read(StoreDoFn):
             return ledger.take_block(tx, self.hold(tx, tick), claimed.block, tick.owner)
 
     def _claim_samples(self, tick: Tick, sweep: Sweep) -> list[Sample]:
-        """While no judge answers, none, and a few when it is time for a try: the first of them finds out."""
-        in_doubt = not sweep.shed and limits.all_doubtful(self.endpoints)
-        if in_doubt and limits.all_down(self.endpoints):
-            return []
-        most = min(sweep.most, SAMPLES_A_TRY) if in_doubt else sweep.most
-        newest_first = self.settings.config.stream.pending_order == "newest"
+        """While no judge answers, none, and one when it is time for a try."""
+        most, newest_first = sweep.most, self.settings.config.stream.pending_order == "newest"
+        if not sweep.shed and limits.all_doubtful(self.endpoints):
+            if limits.all_down(self.endpoints) or self.tried == tick:
+                return []
+            self.tried = tick
+            # What no judge can take stays and becomes the oldest: it must not be what every try is made with.
+            most, newest_first = 1, random.Random(tick.sweep).random() < 0.5  # noqa: S311 - no secret
         with self.store.write() as tx:
             hold = self.hold(tx, tick)
             by = (sweep.shed and shed_by(self.settings.config, hold.now)) or ledger.NEVER
             taken = ledger.claim_samples(tx, hold, most, ingested_by=by, newest_first=newest_first)
-        if in_doubt:  # one that no judge can take must not be the first at every try
-            random.Random(tick.sweep).shuffle(taken)  # noqa: S311 - an order, not a secret
         return [msgspec.structs.replace(sample, shed=sweep.shed) for sample in taken]
 
     def _gold(self) -> list[Sample]:

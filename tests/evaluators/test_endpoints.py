@@ -109,7 +109,7 @@ def test_a_server_that_refuses_an_option_with_another_status_is_understood(statu
 
 
 def test_an_error_that_names_no_option_is_no_refusal() -> None:
-    with JudgeServer(faults=[Fault("status", 500, text="out of memory")] * 3) as server:
+    with JudgeServer(faults=[Fault("status", 500, text="out of memory")] * 5) as server:
         assert ask(server)[0].state is PENDING
         assert all("response_format" in request.body for request in server.counters.asked)
 

@@ -99,12 +99,12 @@ def test_a_busy_or_broken_endpoint_is_tried_again_and_then_pending(
 ) -> None:
     monkeypatch.setattr(endpoints, "LONGEST_WAIT", 0.05)
     monkeypatch.setattr(endpoints, "UNSAID_WAIT", 0.05)
-    with JudgeServer(faults=[fault, fault]) as server:
+    with JudgeServer(faults=[fault] * 4) as server:
         assert ask(server).state is JUDGED
-        assert server.counters.requests == 3
+        assert server.counters.requests == 5
     with JudgeServer(faults=[fault] * 9) as server:
         outcome = ask(server)
-        assert server.counters.requests == 3
+        assert server.counters.requests == 5
     assert outcome.state is PENDING
     assert outcome.score.score is None
 
@@ -116,13 +116,12 @@ def test_retry_after_is_honoured() -> None:
     assert time.monotonic() - start >= 0.4
 
 
-def test_a_call_that_hangs_is_made_once_more_and_then_pending() -> None:
-    with JudgeServer(faults=[Fault("hang")] * 3) as server:
-        start = time.monotonic()
+def test_a_call_that_hangs_is_made_three_times_and_then_pending() -> None:
+    with JudgeServer(faults=[Fault("hang")] * 4) as server:
         outcome = ask(server, timeout_seconds=0.3)
-        assert server.counters.requests == 2
+        assert server.counters.requests == 3
     assert outcome.state is PENDING
-    assert time.monotonic() - start < 3
+    assert "no answer within 0.3 s" in outcome.score.reason
 
 
 def test_nobody_at_the_address_is_pending() -> None:

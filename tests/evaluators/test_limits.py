@@ -104,7 +104,7 @@ def test_a_breaker_opens_lets_one_try_and_closes() -> None:
         assert not breaker.refuses()
         breaker.failed("it is away")
     assert breaker.refuses()
-    for wait in (*[1.0] * 20, 1.0, 1.05):  # between tries in vain
+    for wait in (*[0.5] * 50, 0.5, 0.51):  # between tries in vain
         time.now += wait - 0.001
         assert breaker.refuses()
         time.now += 0.001

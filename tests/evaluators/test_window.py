@@ -90,6 +90,7 @@ class Stuck(Judge):
 
 def test_a_call_that_outlives_its_deadline_is_abandoned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(windows, "_GRACE", 0.05)
+    monkeypatch.setattr(judges, "_BACKOFF", 0.01)
     with JudgeServer() as server:
         section = settings_of(server, timeout_seconds=0.1)
         stuck = Stuck("judge", section, load_rubric(section.rubric), prices=Prices(()))

@@ -101,7 +101,7 @@ def check(folder: Path, samples: int, outage: float, latency: float) -> tuple[fl
 
 
 def test_nothing_is_lost(tmp_path: Path) -> None:
-    check(tmp_path, 300, outage=1.0, latency=0.05)
+    check(tmp_path, 300, outage=6.0, latency=0.05)
 
 
 @pytest.mark.faults

@@ -11,7 +11,7 @@ from tests.jobs.test_judging import configured, write
 from tests.support.ingest import Now
 from tidegauge.cli import main
 from tidegauge.config import Config
-from tidegauge.domain import MINUTE
+from tidegauge.domain import MINUTE, SECOND
 from tidegauge.service import unanswerable
 from tidegauge.service.interlock import health_rows
 from tidegauge.service.tickets import ticket_rows
@@ -86,6 +86,26 @@ def test_what_is_pending_waits_for_a_judge_that_is_down(store: Store, tmp_path: 
         assert status(tx, clock.now())["judged"] == 40
 
 
+def test_samples_that_always_fail_do_not_keep_a_judge_that_is_back_from_the_others(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evaluators.judge._BACKOFF", 0.01)
+    clock = Now()
+    write(tmp_path, "log", ["poison"] * 8 + [f"Refunds take {n} days." for n in range(32)])
+    with _Poisoned(faults=[REFUSED] * 1_000) as server:
+        config = configured(store, server)
+        assert look(config, store, tmp_path, clock)["judge"]["failures"] == 40
+        server.fail([])
+        until = time.monotonic() + 60
+        judged = 0
+        while judged < 32 and time.monotonic() < until:
+            look(config, store, tmp_path, clock)
+            clock.time += SECOND  # another look tries another sample
+            with store.read() as tx:
+                judged = status(tx, clock.now())["judged"]
+    assert judged == 32
+
+
 def test_a_judge_that_is_off_keeps_nobody_waiting(store: Store, tmp_path: Path) -> None:
     write(tmp_path, "log", [f"Refunds take {n} days." for n in range(25)])
     with JudgeServer(faults=[REFUSED] * 25) as server:
@@ -128,8 +148,9 @@ class _Poisoned(JudgeServer):
 
 
 def test_a_sample_that_only_ever_fails_is_unscored_and_counted(
-    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("evaluators.judge._BACKOFF", 0.01)
     clock = Now()
     write(tmp_path, "log", ["poison"])
     with _Poisoned() as server:

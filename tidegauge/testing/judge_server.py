@@ -10,6 +10,9 @@ from typing import Any, Literal
 
 from tidegauge.testing.loopback import Call, LoopbackServer
 
+REFUSAL_SECONDS = 0.02
+"""The most that an error with a status takes, for which no model has to run."""
+
 FaultKind = Literal[
     "status",
     "malformed",
@@ -100,8 +103,9 @@ def faithful(_request: JudgeRequest) -> Answer:
 class JudgeServer(LoopbackServer):
     """Speaks POST /v1/chat/completions. `faults` are taken one a request, None for none; when they end all goes well.
 
-    `latency` is in seconds, a number or a function of the request. `refuses`: options that are answered with the status
-    `refuses_with`, of json_schema, json_object, logprobs, temperature, max_tokens, as servers do that do not know them.
+    `latency` is in seconds, a number or a function of the request; an error with a status comes sooner. `refuses`:
+    options that are answered with the status `refuses_with`, of json_schema, json_object, logprobs, temperature,
+    max_tokens, as servers do that do not know them.
     `usage`: tokens in and out of every answer; None where the server does not say.
     """
 
@@ -147,7 +151,8 @@ class JudgeServer(LoopbackServer):
         refused = sorted(self.refuses & _options(request.body))
         if fault is None and refused:
             fault = Fault("status", status=self.refuses_with, text=f"{refused[0]} is not supported")
-        time.sleep(self.latency(request) if callable(self.latency) else self.latency)
+        latency = self.latency(request) if callable(self.latency) else self.latency
+        time.sleep(min(latency, REFUSAL_SECONDS) if fault is not None and fault.kind == "status" else latency)
         with self.lock:  # before the response goes out: the next request may come in before this thread goes on
             self.counters.in_flight -= fault is None or fault.kind != "hang"
             self.counters.answered += fault is None
