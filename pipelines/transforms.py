@@ -102,17 +102,19 @@ class Read(StoreDoFn):
 
     def _claim_samples(self, tick: Tick, sweep: Sweep) -> list[Sample]:
         """While no judge answers, none, and one when it is time for a try."""
+        in_doubt = not sweep.shed and limits.all_doubtful(self.endpoints)
+        if in_doubt and (limits.all_down(self.endpoints) or self.tried == tick):
+            return []
         most, newest_first = sweep.most, self.settings.config.stream.pending_order == "newest"
-        if not sweep.shed and limits.all_doubtful(self.endpoints):
-            if limits.all_down(self.endpoints) or self.tried == tick:
-                return []
-            self.tried = tick
+        if in_doubt:
             # What no judge can take stays and becomes the oldest: it must not be what every try is made with.
             most, newest_first = 1, random.Random(tick.sweep).random() < 0.5  # noqa: S311 - no secret
         with self.store.write() as tx:
             hold = self.hold(tx, tick)
             by = (sweep.shed and shed_by(self.settings.config, hold.now)) or ledger.NEVER
             taken = ledger.claim_samples(tx, hold, most, ingested_by=by, newest_first=newest_first)
+        if in_doubt:
+            self.tried = tick
         return [msgspec.structs.replace(sample, shed=sweep.shed) for sample in taken]
 
     def _gold(self) -> list[Sample]:
