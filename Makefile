@@ -18,7 +18,7 @@ run: setup  ## two simulated weeks of production on SQLite: from a log to a sign
 	.venv/bin/tidegauge demo
 
 test: setup  ## the tests
-	.venv/bin/python -m pytest --cov --cov-report=term:skip-covered
+	.venv/bin/python -m pytest --cov --cov-report=term:skip-covered -n logical --maxprocesses 4 --dist loadfile
 
 check: setup  ## lint, types and import contracts
 	.venv/bin/ruff check .

@@ -22,8 +22,11 @@ def engines(*parts: str) -> Path:
 
 
 def free_ports(count: int) -> int:
-    """The first of so many ports in a row that nobody listens on, below those that the system gives to clients."""
-    for first in range(10_000 + os.getpid() % 15_000, 32_000, count):
+    """The first of so many ports in a row that nobody listens on, below those that the system gives to clients.
+
+    Test processes side by side have ids side by side, and search far from each other.
+    """
+    for first in range(10_000 + os.getpid() * 997 % 15_000, 32_000, count):
         try:
             for port in range(first, first + count):
                 with socket.socket() as probe:

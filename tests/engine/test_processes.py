@@ -7,6 +7,7 @@ import psutil
 import pytest
 
 from tests.engines import free_ports
+from tidegauge.engine.flink import Flink
 from tidegauge.engine.processes import Process, listens, wait_until
 from tidegauge.errors import EngineError
 
@@ -51,3 +52,14 @@ def test_a_server_that_ends_at_once_is_an_error_with_its_last_words(tmp_path: Pa
     process.start([sys.executable, "-c", "raise SystemExit('no such port')"])
     with pytest.raises(EngineError, match="no such port"):
         wait_until(lambda: False, process, 20)
+
+
+def test_task_managers_of_an_earlier_start_are_ended_as_well(tmp_path: Path) -> None:
+    added = Process("task-manager-2", tmp_path)
+    added.start([sys.executable, "-c", "import time; time.sleep(600)"])
+    found = added.process()
+    assert found is not None
+    flink = Flink(tmp_path, task_managers=1, work=tmp_path)
+    assert [part.name for part in flink.status() if part.pid] == ["task-manager-2"]
+    assert flink.stop()
+    assert not found.is_running()

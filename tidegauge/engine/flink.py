@@ -99,7 +99,11 @@ class Flink:
 
     @property
     def parts(self) -> list[Process]:
-        return [self.job_manager, *self.task_managers, self.job_server, self.pool]
+        """Task managers that an earlier start has added are parts as well."""
+        asked = {one.name for one in self.task_managers}
+        found = sorted({path.stem for path in self.work.glob("task-manager-*.pid")} - asked)
+        further = [Process(name, self.work) for name in found]
+        return [self.job_manager, *self.task_managers, *further, self.job_server, self.pool]
 
     @property
     def rest(self) -> str:
