@@ -2,6 +2,7 @@
 
 import os
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +25,14 @@ if os.environ.get("TIDEGAUGE_CI"):
 def _sampling_key(monkeypatch: pytest.MonkeyPatch) -> None:
     """One key for all tests: with a fresh one in each run, other requests would be sampled and reviewed each time."""
     monkeypatch.setenv("TIDEGAUGE_SAMPLING_KEY", "a key of the tests")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """One line for each reason for which tests did not run."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    reasons = Counter(r.longrepr[2] if isinstance(r.longrepr, tuple) else str(r.longrepr) for r in skipped)
+    for reason, count in sorted(reasons.items()):
+        terminalreporter.write_line(f"{count} tests NOT RUN: {reason.removeprefix('Skipped: ')}", yellow=True)
 
 
 def postgresql_url() -> str:
