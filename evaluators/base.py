@@ -34,7 +34,7 @@ class AskingEvaluator(Evaluator, Protocol):
 
     @property
     def deadline_seconds(self) -> float:
-        """For everything about one request, waits and second questions included."""
+        """The most that passes, while it is asked, until it has finished with one of the requests in hand."""
         ...
 
     async def open(self) -> None:

@@ -55,9 +55,17 @@ def endpoints_of(judge: JudgeSection) -> tuple[EndpointSection, ...]:
 
 
 def all_endpoints(config: Config) -> tuple[EndpointSection, ...]:
-    """Of all judges that are on."""
-    judges = (config.judge, *config.judges.values())
-    return tuple(endpoint for judge in judges if judge.on for endpoint in endpoints_of(judge))
+    """Of all judges that samples are judged by, the members of panels among them."""
+    judges = {"judge": config.judge, **config.judges}
+    names = [step.name for step in config.evaluation.steps] + list(config.evaluation.indicators.values())
+    found: dict[EndpointSection, None] = {}
+    while names:
+        judge = judges.pop(names.pop(), None)
+        if judge is not None and judge.panel:
+            names += judge.panel
+        elif judge is not None and judge.on:
+            found |= dict.fromkeys(endpoints_of(judge))
+    return tuple(found)
 
 
 class Response(NamedTuple):
@@ -157,9 +165,22 @@ class Endpoint:
         self._note(found, time.monotonic() - started)
         return found
 
+    @property
+    def refuses(self) -> bool:
+        """Whether it is left alone now; who is told that it is not may be the one to try."""
+        return self.breaker.refuses(self._timeout)
+
     def failed(self, problem: str) -> None:
         """No answer could be had. `problem` has nothing in it that came over the wire."""
         self.breaker.failed(problem)
+
+    def cut_off(self, seconds: float) -> str:
+        """It was asked, and no answer was there when the next one's turn came; says so."""
+        problem = f"{self.host}: no answer within {seconds:g} s"
+        self.counts["cut off"] += 1
+        self.concurrency.troubled()
+        self.failed(problem)
+        return problem
 
     def describe(self, response: Response) -> str:
         """What is wrong with a response that is no answer. Never its body, which may repeat a key or the record."""

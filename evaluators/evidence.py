@@ -3,7 +3,9 @@
 import unicodedata
 from collections.abc import Sequence
 
-from tidegauge.domain import Span
+from evaluators.fence import visible
+from evaluators.rubric import JudgeAnswer
+from tidegauge.domain import Request, Span
 
 SHORTEST = 2
 """Characters, after normalisation. A shorter quote would be found anywhere."""
@@ -50,3 +52,26 @@ def context_span(quote: str, contexts: Sequence[str], note: str) -> Span | None:
         if found is not None:
             return Span(where="context", context=number, start=found[0], stop=found[1], note=note)
     return None
+
+
+def quoted(answer: JudgeAnswer, request: Request, faulty: str) -> tuple[tuple[Span, ...], str]:
+    """Where an answer's quotes are, and what is wrong with them; empty where nothing is. `faulty`: the label that must
+    quote what it faults."""
+    response, contexts = request.response or "", [c.text for c in request.contexts]
+    spans: list[Span] = []
+    missing = 0
+    for quote in answer.quotes:
+        parts = [(response_span(quote.response, response, answer.label), quote.response, [response])]
+        if quote.context:
+            parts.append((context_span(quote.context, contexts, "support"), quote.context, contexts))
+        spans += [span for span, _, _ in parts if span is not None]
+        missing += sum(span is None and not _was_shown(text, texts) for span, text, texts in parts)
+    if missing:
+        return tuple(spans), f"low confidence: {missing} of its quotes are not in the texts"
+    unproven = answer.label == faulty and not answer.quotes
+    return tuple(spans), "low confidence: it quotes nothing that it faults" if unproven else ""
+
+
+def _was_shown(quote: str, texts: Sequence[str]) -> bool:
+    """Whether a quote is of what the judge read, with hidden characters written out."""
+    return any(locate(quote, visible(text)) is not None for text in texts)

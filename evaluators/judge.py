@@ -10,7 +10,7 @@ import asyncio
 import os
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, date, datetime
 from math import isnan
@@ -19,15 +19,15 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from evaluators import endpoint as endpoints
 from evaluators.answer import Problem, Reply, Unusable, label_probability, parse_answer, read_reply
 from evaluators.base import Outcome, content_hash
 from evaluators.endpoint import Endpoint, Hung, Response, endpoints_of, names_an_option, retry_after
-from evaluators.evidence import context_span, locate, response_span
-from evaluators.fence import visible
+from evaluators.evidence import quoted
 from evaluators.prompt import AGAIN, RECORD, TASK, system_message, user_message
 from evaluators.rubric import JudgeAnswer, Rubric
 from tidegauge.config import JudgeSection
-from tidegauge.domain import CapabilityMemory, EvaluationState, Request, Score, Span, Spending, Usage
+from tidegauge.domain import CapabilityMemory, EvaluationState, Request, Score, Spending, Usage
 from tidegauge.errors import ConfigError
 from tidegauge.prices import Prices
 
@@ -117,8 +117,14 @@ class Judge:
 
     @property
     def deadline_seconds(self) -> float:
-        """For everything about one record, waits, second questions and further endpoints included."""
-        return _HANGS * (self.settings.timeout_seconds + 2 * _BACKOFF) * len(self._endpoints)
+        """The most that comes between two answers, whatever the endpoints want to be waited for."""
+        flight, waits = (_HANGS + 1) * self.settings.timeout_seconds, 2 * _ATTEMPTS * endpoints.LONGEST_WAIT
+        return (flight + waits) * len(self._endpoints)
+
+    @property
+    def flight_seconds(self) -> float:
+        """For all calls to one endpoint about one record; no further one is made after it."""
+        return _HANGS * self.settings.timeout_seconds
 
     async def open(self) -> None:
         """Makes the clients, in the loop that will use them."""
@@ -130,13 +136,13 @@ class Judge:
             await endpoint.close()
 
     async def evaluate(self, request: Request, draw: int = 0) -> Outcome:
-        """One answer about one request, at the latest after `deadline_seconds`. Never raises but when cancelled."""
+        """One answer about one request. Never raises but when cancelled.
+
+        Calls are counted and timed, waits are not: what a limit or an endpoint makes wait is not late by it.
+        """
         call = _Call(self, request, draw)
         try:
-            async with asyncio.timeout(self.deadline_seconds):
-                return await call.run()
-        except TimeoutError:
-            return call.outcome(EvaluationState.PENDING, f"pending: no verdict within {self.deadline_seconds:g} s")
+            return await call.run()
         except Exception as error:  # noqa: BLE001 - a worker must survive whatever a client library raises
             return call.outcome(EvaluationState.PENDING, f"pending: the client failed: {type(error).__name__}")
 
@@ -151,11 +157,14 @@ class _Call:
         self._user = {"role": "user", "content": user_message(judge.rubric, request)}
         self._calls = self._input = self._output = 0
         self._nano: float = 0.0
+        self._flight = 0.0  # seconds that the endpoint in question had for its answers
+        self._owed = False  # whether it was asked and has not answered
 
     async def run(self) -> Outcome:
         problems: list[str] = []
         for number, endpoint in enumerate(self._judge._endpoints):
             last = number == len(self._judge._endpoints) - 1
+            self._flight, self._owed = 0.0, False
             try:
                 cutoff = None if last else self._judge.settings.cutoff_seconds
                 async with asyncio.timeout(cutoff):
@@ -163,7 +172,8 @@ class _Call:
             except _Unavailable as error:
                 problems.append(str(error))
             except TimeoutError:
-                problems.append(f"no answer within {self._judge.settings.cutoff_seconds:g} s")
+                seconds = self._judge.settings.cutoff_seconds or 0.0
+                problems.append(endpoint.cut_off(seconds) if self._owed else f"not asked within {seconds:g} s")
             except _Refused as error:
                 return self.outcome(EvaluationState.UNSCORED, str(error))
             except _Spent:
@@ -192,8 +202,10 @@ class _Call:
         """A successful response. Raises _Unavailable, _Refused, _Spent."""
         last = endpoint is self._judge._endpoints[-1]
         attempts, most_hangs = (_ATTEMPTS, _HANGS) if last else (_ATTEMPTS_BEFORE_ANOTHER, _HANGS_BEFORE_ANOTHER)
-        problem, wait, hangs = "", 0.0, 0
+        problem, wait, hangs = f"{endpoint.host}: no time is left for a second answer", 0.0, 0
         for attempt in range(attempts):
+            if self._flight >= self._judge.flight_seconds:
+                break
             await asyncio.sleep(wait)
             wait = _BACKOFF * min(attempt + 1, 2) * (0.5 + random.random())  # noqa: S311 - jitter
             try:
@@ -206,11 +218,13 @@ class _Call:
                 continue
             status = response.status
             if status == 200:
+                self._owed = False
                 return response
             if status == 429:
                 wait = max(wait, retry_after(response.headers, time.time()))
             problem = endpoint.describe(response)
             if status in _OF_THE_RECORD or (status == 400 and _names_the_record(response.body)):
+                endpoint.breaker.succeeded()
                 raise _Refused(f"refused: {endpoint.host} does not take the record: {status}")
             if endpoint.breaker.is_open or (status not in _TRANSIENT and status < 500):
                 break
@@ -238,18 +252,26 @@ class _Call:
         await endpoint.concurrency.enter()
         try:
             await endpoint.pause.wait()
-            if endpoint.breaker.refuses():
+            if endpoint.refuses:
                 raise _Unavailable(f"{endpoint.host} is down; not asked, since {endpoint.breaker.problem}")
             spending = self._judge._spending
             if spending is not None and not await spending.reserve(tokens, most):
                 raise _Spent
-            self._calls += 1
-            response = await self._hedged(endpoint, body)
+            response = await self._timed(endpoint, body)
             if spending is not None:
                 spending.settle(tokens, most, _used(response))
             return response
         finally:
             endpoint.concurrency.leave()
+
+    async def _timed(self, endpoint: Endpoint, body: bytes) -> Response:
+        """The response, its seconds counted. Raises Hung."""
+        self._calls += 1
+        self._owed, began = True, time.monotonic()
+        try:
+            return await self._hedged(endpoint, body)
+        finally:
+            self._flight += time.monotonic() - began
 
     async def _hedged(self, endpoint: Endpoint, body: bytes) -> Response:
         """The response; with hedging, that of the faster of two requests. Raises Hung."""
@@ -281,7 +303,7 @@ class _Call:
     def _judged(self, endpoint: Endpoint, number: int, reply: Reply, answer: JudgeAnswer, before: list[str]) -> Outcome:
         rubric, labels = self._judge.rubric, [label.name for label in self._judge.rubric.labels]
         likely = label_probability(reply, answer.label, labels)
-        spans, fault = self._evidence(answer)
+        spans, fault = quoted(answer, self._request, labels[0]) if self._judge._wants_quotes else ((), "")
         confidence = answer.confidence if likely is None else likely
         if fault:
             confidence = min(confidence, DOUBT)
@@ -302,24 +324,6 @@ class _Call:
                 answered_by=f"{said_by} {reply.fingerprint}".strip(),
             ),
         )
-
-    def _evidence(self, answer: JudgeAnswer) -> tuple[tuple[Span, ...], str]:
-        """Where the quotes are, and what is wrong with them; empty where nothing is."""
-        if not self._judge._wants_quotes:
-            return (), ""
-        response, contexts = self._request.response or "", [c.text for c in self._request.contexts]
-        spans: list[Span] = []
-        missing = 0
-        for quote in answer.quotes:
-            parts = [(response_span(quote.response, response, answer.label), quote.response, [response])]
-            if quote.context:
-                parts.append((context_span(quote.context, contexts, "support"), quote.context, contexts))
-            spans += [span for span, _, _ in parts if span is not None]
-            missing += sum(span is None and not _was_shown(text, texts) for span, text, texts in parts)
-        if missing:
-            return tuple(spans), f"low confidence: {missing} of its quotes are not in the texts"
-        unproven = answer.label == self._judge.rubric.labels[0].name and not answer.quotes
-        return tuple(spans), "low confidence: it quotes nothing that it faults" if unproven else ""
 
     def _redacted(self, text: str) -> str:
         for key in self._judge._keys.values():
@@ -353,11 +357,6 @@ def _identity(rubric: Rubric, model: str) -> _Identity:
         f"{VERSION}+{rubric.reference}+{model}",
         content_hash("judge", VERSION, rubric.content_hash, model, EDGES, DOUBT, (TASK, RECORD, AGAIN)),
     )
-
-
-def _was_shown(quote: str, texts: Sequence[str]) -> bool:
-    """Whether a quote is of what the judge read, with hidden characters written out."""
-    return any(locate(quote, visible(text)) is not None for text in texts)
 
 
 def _is_address(url: str) -> bool:

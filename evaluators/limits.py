@@ -94,9 +94,14 @@ class Bucket:
             return
         now = self._clock()
         start = max(self._free_at, now - 1.0)
-        self._free_at = start + (amount / self._rate if self._rate > 0 else float("inf"))
+        takes = amount / self._rate if self._rate > 0 else float("inf")
+        self._free_at = start + takes
         if start > now:
-            await asyncio.sleep(start - now)
+            try:
+                await asyncio.sleep(start - now)
+            except asyncio.CancelledError:
+                self._free_at -= takes
+                raise
 
 
 class Breaker:
@@ -123,8 +128,11 @@ class Breaker:
         """Whether it was open and the next one to ask may try."""
         return self._failures >= DOWN_AFTER and 0 <= self._clock() - self._down_until <= LAST_TRY
 
-    def refuses(self) -> bool:
-        """Whether nobody may ask now. When it is time for a try, the one who is told so is the one to make it."""
+    def refuses(self, patience: float = 0.0) -> bool:
+        """Whether nobody may ask now. When it is time for a try, the one who is told so is the one to make it.
+
+        All others wait until what came of it is known, or for `patience`, the seconds that it may take.
+        """
         if self._failures < DOWN_AFTER:
             return False
         if self.is_open:
@@ -132,7 +140,7 @@ class Breaker:
         if not self.is_on_trial:
             self._failures = 0
             return False
-        self._leave_alone()
+        self._down_until = self._clock() + max(patience, FIRST_TRY)
         return False
 
     def succeeded(self) -> None:
@@ -141,13 +149,11 @@ class Breaker:
     def failed(self, problem: str) -> None:
         self.problem = problem
         self._failures += 1
-        if self._failures == DOWN_AFTER:
-            self._down_since = self._clock()
-            self._leave_alone()
-
-    def _leave_alone(self) -> None:
         now = self._clock()
-        self._down_until = now + min(max(FIRST_TRY, (now - self._down_since) / 50), LAST_TRY)
+        if self._failures == DOWN_AFTER:
+            self._down_since = now
+        if self._failures >= DOWN_AFTER:
+            self._down_until = now + min(max(FIRST_TRY, (now - self._down_since) / 50), LAST_TRY)
 
 
 _breakers: dict[Hashable, Breaker] = {}

@@ -15,13 +15,13 @@ from evaluators.cascade import Begun, Cascade
 from tidegauge.domain import Request, Verdict
 
 _GRACE = 5.0
-"""Seconds beyond its own deadline after which a call is given up on, whatever it is doing."""
+"""Seconds beyond their deadline after which calls are given up on, whatever they are doing."""
 
 
 class _Call(NamedTuple):
     request: Request
     begun: Begun
-    expires: float  # monotonic seconds
+    since: float  # monotonic seconds
 
 
 class JudgeWindow:
@@ -39,6 +39,7 @@ class JudgeWindow:
         self._submitted = 0
         self._concurrency = concurrency or 2 * max((judge.concurrency for judge in cascade.judges), default=1)
         self._deadline = sum(judge.deadline_seconds for judge in cascade.judges) + _GRACE
+        self._landed_at = 0.0
         self._queue: deque[tuple[int, _Call, bool]] = deque()
         self._woken = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -64,7 +65,7 @@ class JudgeWindow:
             self._wait_below(self._concurrency)
             self._submitted += 1
             number = self._submitted
-            call = _Call(request, begun, time.monotonic() + self._deadline)
+            call = _Call(request, begun, time.monotonic())
             self._calls[number] = call
             self._queue.append((number, call, everyone))
             woken, self._woken = self._woken, True
@@ -133,18 +134,25 @@ class JudgeWindow:
 
     def _land(self, number: int, verdict: Verdict) -> None:
         with self._changed:
+            self._landed_at = time.monotonic()
             if self._calls.pop(number, None) is not None:
                 self._finished.append(verdict)
                 self._changed.notify_all()
 
     def _wait_below(self, limit: int) -> None:
-        """Waits, with the lock held, until fewer than `limit` calls are in flight; gives up on those that hang."""
+        """Waits, with the lock held, until fewer than `limit` calls are in flight.
+
+        While answers come, however slowly, the others wait for their turn. Those in hand for a whole deadline in which
+        none came hang, and are given up on.
+        """
         while len(self._calls) >= limit:
-            left = min(c.expires for c in self._calls.values()) - time.monotonic()
+            now = time.monotonic()
+            oldest = min(call.since for call in self._calls.values())
+            left = max(oldest, self._landed_at) + self._deadline - now
             if left > 0:
                 self._changed.wait(left)
                 continue
-            for number, call in [(n, c) for n, c in self._calls.items() if c.expires <= time.monotonic()]:
+            for number, call in [(n, c) for n, c in self._calls.items() if c.since + self._deadline <= now]:
                 self._land(number, self._cascade.abandoned(call.request, call.begun))
 
     async def _shut_down(self) -> None:

@@ -136,7 +136,7 @@ class _Job:
             seconds = time.monotonic() - started
             records = self._records() - before
             self.progress("tick", number=ticks, records=records, a_second=round(records / seconds), blocks_left=left)
-            if not left and (not unswept or limits.all_down(endpoints)):
+            if not left and (not unswept or limits.all_doubtful(endpoints)):
                 break
             if not done and left:
                 self.stopping.wait(_WAIT_SECONDS)  # another process is at them, or has just died

@@ -22,8 +22,8 @@ from tidegauge.storage.ledger import Owner
 from tidegauge.storage.store import Store
 
 _RENEW_SECONDS = ledger.LEASE / SECOND / 3
-_LONGEST_SECONDS = 600.0
-"""No judge takes longer; what is held for longer was forgotten by the engine."""
+_LONGEST_SECONDS = 3600.0
+"""What is held for longer was forgotten by the engine: the slowest limits of a judge make nobody wait for so long."""
 
 _log = logging.getLogger("tidegauge")
 _lock = threading.Lock()

@@ -10,10 +10,11 @@ import pytest
 from evaluators import limits
 from evaluators.answer import Problem
 from evaluators.base import Outcome
+from evaluators.endpoint import all_endpoints
 from evaluators.judge import Judge
 from evaluators.rubric import load_rubric
 from tests.evaluators.requests import REFUNDS, request_of, settings_of
-from tidegauge.config import EndpointSection, PriceSection
+from tidegauge.config import Config, EndpointSection, EvaluationSection, JudgeSection, PriceSection
 from tidegauge.domain import EvaluationState, Request, Span, Usage
 from tidegauge.prices import Prices
 from tidegauge.testing.judge_server import Answer, Fault, FaultKind, JudgeServer
@@ -245,6 +246,35 @@ def test_an_open_breaker_sends_everything_to_the_next_and_closes_after_a_try(mon
         fallbacks = (EndpointSection(base_url=second.base_url, model="judge-2"),)
         outcomes = ask(first, [REQUEST] * 5, fallbacks=fallbacks)
     assert [o.score.answered_by.split("@")[0] for o in outcomes] == ["judge-2"] * 3 + ["judge-1"] * 2
+
+
+def test_an_endpoint_that_is_cut_off_again_and_again_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "DOWN_AFTER", 2)
+    monkeypatch.setattr(limits, "FIRST_TRY", 60.0)
+    with JudgeServer(latency=0.5) as first, JudgeServer() as second:
+        fallbacks = (EndpointSection(base_url=second.base_url, model="judge-2"),)
+        outcomes = ask(first, [REQUEST] * 5, fallbacks=fallbacks, cutoff_seconds=0.1)
+        assert first.counters.requests == 2
+    assert {o.score.answered_by.split("@")[0] for o in outcomes} == {"judge-2"}
+    assert "no answer within 0.1 s" in outcomes[0].score.reason
+
+
+def test_endpoints_are_those_that_samples_are_judged_by() -> None:
+    def judge(host: str, **more: Any) -> JudgeSection:
+        return JudgeSection(base_url=f"http://{host}/v1", model="m", **more)
+
+    config = Config(
+        evaluation=EvaluationSection(evaluators=("rules", "jury"), indicators={"refusal": "refusals"}),
+        judge=judge("unused"),
+        judges={
+            "jury": JudgeSection(panel=("a", "b")),
+            "a": judge("a"),
+            "b": judge("b", fallbacks=(EndpointSection(base_url="http://c/v1", model="m"),)),
+            "refusals": judge("a"),
+            "spare": judge("spare"),
+        },
+    )
+    assert sorted(e.base_url for e in all_endpoints(config)) == [f"http://{host}/v1" for host in "abc"]
 
 
 def test_a_hedge_takes_the_faster_answer() -> None:

@@ -18,6 +18,7 @@ from tidegauge.config import JudgeSection
 from tidegauge.domain import EvaluationState, Request
 from tidegauge.errors import ConfigError
 from tidegauge.testing.judge_server import Answer, Fault, JudgeServer
+from tidegauge.testing.loopback import Call
 
 JUDGED, UNSCORED, PENDING = EvaluationState.JUDGED, EvaluationState.UNSCORED, EvaluationState.PENDING
 REQUEST = request_of("Refunds take 14 days.", REFUNDS, question="How long?")
@@ -157,6 +158,26 @@ def test_a_judge_that_is_down_is_left_alone_for_a_while(monkeypatch: pytest.Monk
         assert server.counters.requests == 3
     assert {o.state for o in outcomes} == {PENDING}
     assert "down" in outcomes[-1].score.reason
+
+
+class _Gateway(JudgeServer):
+    """Says late that whoever is behind it does not answer."""
+
+    def respond(self, call: Call) -> None:
+        with self.lock:
+            self.counters.requests += 1
+        time.sleep(0.25)
+        call.send_json(504, {"error": {"message": "upstream"}})
+
+
+def test_slow_errors_are_failures_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "DOWN_AFTER", 1)
+    with _Gateway() as server:
+        first, second = asked(settings_of(server, timeout_seconds=0.3), [REQUEST] * 2)
+        assert server.counters.requests == 4  # a fifth would begin after three times the timeout
+    assert (first.state, second.state) == (PENDING, PENDING)
+    assert "504 Gateway Timeout" in first.score.reason
+    assert "is down" in second.score.reason
 
 
 def test_the_key_is_sent_and_never_told(monkeypatch: pytest.MonkeyPatch) -> None:

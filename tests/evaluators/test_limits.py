@@ -97,6 +97,21 @@ def test_a_bucket_lets_a_second_s_worth_through_and_then_the_rate(monkeypatch: p
     assert time.now - start == pytest.approx(5.9, abs=0.2)
 
 
+def test_a_bucket_takes_back_what_nobody_waits_for_any_more() -> None:
+    async def run() -> None:
+        time = Time()
+        bucket = Bucket(60, time)
+        await bucket.take(1)
+        waiting = asyncio.create_task(bucket.take(1_000))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        time.now += 1
+        await asyncio.wait_for(bucket.take(1), 1)
+
+    asyncio.run(run())
+
+
 def test_a_breaker_opens_lets_one_try_and_closes() -> None:
     time = Time()
     breaker = Breaker(time)
@@ -114,6 +129,23 @@ def test_a_breaker_opens_lets_one_try_and_closes() -> None:
     assert not breaker.refuses()
     breaker.succeeded()
     assert [breaker.refuses() for _ in range(3)] == [False, False, False]
+
+
+def test_while_somebody_tries_the_others_wait_for_what_comes_of_it() -> None:
+    time = Time()
+    breaker = Breaker(time)
+    for _ in range(limits.DOWN_AFTER):
+        breaker.failed("it is away")
+    time.now += limits.FIRST_TRY
+    assert [breaker.refuses(30.0) for _ in range(2)] == [False, True]
+    time.now += 29.0
+    assert breaker.refuses(30.0)
+    breaker.failed("it hung")
+    assert breaker.refuses(30.0)
+    time.now += limits.LAST_TRY
+    assert [breaker.refuses(30.0) for _ in range(2)] == [False, True]
+    time.now += 30.0  # nobody told what came of it
+    assert [breaker.refuses(30.0) for _ in range(2)] == [False, True]
 
 
 def test_what_an_open_breaker_knows_grows_old() -> None:

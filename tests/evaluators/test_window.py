@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from evaluators import endpoint as endpoints
 from evaluators import judge as judges
 from evaluators import window as windows
 from evaluators.base import Outcome
@@ -90,7 +91,7 @@ class Stuck(Judge):
 
 def test_a_call_that_outlives_its_deadline_is_abandoned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(windows, "_GRACE", 0.05)
-    monkeypatch.setattr(judges, "_BACKOFF", 0.01)
+    monkeypatch.setattr(endpoints, "LONGEST_WAIT", 0.01)
     with JudgeServer() as server:
         section = settings_of(server, timeout_seconds=0.1)
         stuck = Stuck("judge", section, load_rubric(section.rubric), prices=Prices(()))
@@ -100,6 +101,18 @@ def test_a_call_that_outlives_its_deadline_is_abandoned(monkeypatch: pytest.Monk
                 window.submit(request)
             verdicts = window.finished() + window.drain()
     assert [v.state for v in verdicts] == [EvaluationState.PENDING] * 5
+
+
+def test_a_call_that_waits_for_its_turn_is_not_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(windows, "_GRACE", 0.05)
+    monkeypatch.setattr(endpoints, "LONGEST_WAIT", 0.01)
+    with JudgeServer() as server:
+        section = settings_of(server, timeout_seconds=0.2, requests_per_minute=600)
+        with JudgeWindow(cascade_of(NAMES, section)) as window:
+            for request in requests(30):  # for two seconds, where a deadline is one
+                window.submit(request)
+            verdicts = window.drain()
+    assert [v.state for v in verdicts] == [EvaluationState.JUDGED] * 30
 
 
 def test_closing_with_calls_in_flight_ends_the_thread_and_gives_no_verdict() -> None:

@@ -86,6 +86,20 @@ def test_what_is_pending_waits_for_a_judge_that_is_down(store: Store, tmp_path: 
         assert status(tx, clock.now())["judged"] == 40
 
 
+def test_a_look_ends_with_a_try_in_vain_however_soon_the_next_one_is_due(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evaluators.limits.FIRST_TRY", 0.0)
+    clock = Now()
+    write(tmp_path, "log", [f"Refunds take {n} days." for n in range(40)])
+    with JudgeServer(faults=[REFUSED] * 1_000) as server:
+        config = configured(store, server)
+        look(config, store, tmp_path, clock)
+        asked = server.counters.requests
+        look(config, store, tmp_path, clock)
+        assert server.counters.requests == asked + 1
+
+
 def test_samples_that_always_fail_do_not_keep_a_judge_that_is_back_from_the_others(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
