@@ -230,7 +230,9 @@ class _Job:
 
 @contextlib.contextmanager
 def _store_errors() -> Iterator[None]:
-    """Beam adds to our messages where it was, or has them in the last line of a traceback only."""
+    """Beam adds to our messages where it was, or has them in the last line of a traceback only, and logs one itself."""
+    beam = logging.getLogger("apache_beam.runners.common")
+    beam.addFilter(_is_no_store_error)
     try:
         yield
     except Exception as error:
@@ -238,6 +240,12 @@ def _store_errors() -> Iterator[None]:
         if not said:
             raise
         raise StoreUnavailable(said.split(" [while running ")[0]) from error
+    finally:
+        beam.removeFilter(_is_no_store_error)
+
+
+def _is_no_store_error(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and isinstance(record.exc_info[1], StoreError))
 
 
 def in_process_runner() -> Any:

@@ -1,6 +1,8 @@
 """The whole job on the in-process runner: conservation, and the same dump however the log is cut."""
 
+import contextlib
 import signal
+import sqlite3
 import threading
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from tidegauge.commands.context import Context
 from tidegauge.commands.run import run as command
 from tidegauge.config import Config, JobSection, RollbackSection, SamplingSection, StoreSection, WebhookSection
 from tidegauge.domain import HOUR
+from tidegauge.errors import StoreUnavailable
 from tidegauge.storage.dump import canonical
 from tidegauge.storage.status import status
 from tidegauge.storage.store import Store
@@ -67,6 +70,20 @@ def test_what_was_planned_before_the_clock_was_set_back_is_read(store: Store, tm
     ahead = ManualClock(Now().now() + 2 * HOUR)
     FilePlanner(store, ahead, Planning(2_000)).plan(f"{tmp_path}/*.jsonl")
     run(store, f"{tmp_path}/*.jsonl")
+
+
+def test_what_is_wrong_with_the_store_is_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    config = Config(store=StoreSection(url=f"sqlite:///{tmp_path}/store.db"))
+    with contextlib.closing(Store(config.store.url)) as store:
+        jobs.run(config, store, Now(), logs=[f"{tmp_path}/*.jsonl"], progress=jobs.silent)
+    with contextlib.closing(sqlite3.connect(tmp_path / "store.db")) as connection:
+        connection.execute("DROP TABLE generations")
+    with (
+        contextlib.closing(Store(config.store.url)) as store,
+        pytest.raises(StoreUnavailable, match=r"no such table: generations$"),
+    ):
+        jobs.run(config, store, Now(), logs=[f"{tmp_path}/*.jsonl"], progress=jobs.silent)
+    assert not caplog.records
 
 
 class Interrupted(Now):

@@ -1,9 +1,12 @@
-"""What two processes do to one new file of SQLite."""
+"""What is of SQLite alone: a new file that two processes begin, and a store that is no file."""
 
 import sqlite3
 import threading
 from pathlib import Path
 
+import pytest
+
+from tidegauge.errors import StoreError
 from tidegauge.storage.store import Store
 
 
@@ -20,3 +23,9 @@ def test_a_store_that_another_one_begins_is_waited_for(tmp_path: Path) -> None:
     release.join()
     assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     other.close()
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])
+def test_a_store_in_memory_is_refused(url: str) -> None:
+    with pytest.raises(StoreError, match="seen by one connection alone"):
+        Store(url)

@@ -135,6 +135,8 @@ def _engine(url: str, section: StoreSection, role: str) -> sa.Engine:
         raise StoreError(f"store {parsed.drivername}: a store is sqlite:///FILE or postgresql://HOST/NAME")
     try:
         if parsed.get_backend_name() == "sqlite":
+            if parsed.database in (None, "", ":memory:"):
+                raise ValueError("a store in memory is seen by one connection alone")
             engine = sa.create_engine(parsed, connect_args={"timeout": _BUSY_MS / 1000}, hide_parameters=True)
             sa.event.listen(engine, "connect", _prepare_sqlite)
             return engine
