@@ -7,7 +7,7 @@ file or a silent judge.
 import os
 import random
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from itertools import chain
 from typing import Any
@@ -87,9 +87,9 @@ class Read(StoreDoFn):
         except SourceUnfinished as error:
             retry_conflicts(self._leave_unfinished, tick, work, str(error))
         except SourceChanged as error:
-            retry_conflicts(self._release, tick, work, str(error), "")  # the planner will find or retire it
+            retry_conflicts(self._release, ledger.release_changed_block, tick, work, str(error))
         except SourceError as error:
-            retry_conflicts(self._release, tick, work, str(error), tick.sweep)
+            retry_conflicts(self._release, ledger.release_block, tick, work, str(error))
         return ()
 
     def me(self, tick: Tick) -> str:
@@ -157,15 +157,15 @@ class Read(StoreDoFn):
             hold = None if self.leaves_pending else self.hold(tx, tick)
             return commits.commit_block(tx, claimed.block, result, hold, self.clock.now(), self.known)
 
-    def _release(self, tick: Tick, claimed: Claimed, reason: str, sweep: str) -> None:
+    def _release(self, release: Callable[..., None], tick: Tick, claimed: Claimed, reason: str) -> None:
         with self.store.write() as tx:
-            ledger.release_block(tx, claimed.block, self.me(tick), reason, sweep)
+            release(tx, claimed.block, self.me(tick), reason, tick.sweep)
 
     def _leave_unfinished(self, tick: Tick, claimed: Claimed, reason: str) -> None:
         """A compressed file that is still being written is read when it has grown; one at rest is lost."""
         block, now = claimed.block, self.clock.now()
         if not self.settings.final and not self.sources.of(block).at_rest(block, now):
-            self._release(tick, claimed, reason, sweep=tick.sweep)
+            self._release(ledger.release_block, tick, claimed, reason)
             return
         with self.store.write() as tx:
             lost = ledger.lose(tx, block.generation, reason, now)  # followed on, or it would begin anew at each look

@@ -128,6 +128,12 @@ ORDER BY b.planned_at, g.path, b.start
 UPDATE blocks SET owner = NULL, free_at = 0, reason = :reason, sweep = :sweep
 WHERE generation = :generation AND start = :start AND state = 'planned' AND owner = :owner
 
+-- What is said of a block for the second time the planner has not mended meanwhile.
+
+-- name: release_changed_block
+UPDATE blocks SET owner = NULL, free_at = 0, reason = :reason, sweep = CASE WHEN reason = :reason THEN :sweep ELSE '' END
+WHERE generation = :generation AND start = :start AND state = 'planned' AND owner = :owner
+
 -- name: latest_plan
 SELECT max(planned_at) FROM blocks WHERE state = 'planned'
 

@@ -288,9 +288,15 @@ def in_work(tx: Transaction, live: Sequence[str], now: Micros) -> tuple[int, int
     return int(tx.value("count_blocks_in_work", **arguments)), int(tx.value("count_samples_in_work", **arguments))
 
 
-def release_block(tx: Transaction, block: Block, owner: str, reason: str, sweep: str = "") -> None:
-    """Gives a block back. With a sweep, that sweep does not try it again."""
+def release_block(tx: Transaction, block: Block, owner: str, reason: str, sweep: str) -> None:
+    """Gives a block back, which that sweep does not try again."""
     tx.run("release_block", generation=block.generation, start=block.start, owner=owner, reason=reason, sweep=sweep)
+
+
+def release_changed_block(tx: Transaction, block: Block, owner: str, reason: str, sweep: str) -> None:
+    """Gives a block back for the planner to find its file; if it could not, that sweep does not try it again."""
+    name = {"generation": block.generation, "start": block.start}
+    tx.run("release_changed_block", **name, owner=owner, reason=reason, sweep=sweep)
 
 
 def planned_until(tx: Transaction, now: Micros) -> Micros:
