@@ -3,19 +3,24 @@
 A source is a sequence of generations. Known generations are looked for first: at their path, then, after rotation,
 under the source's other paths, also compressed. What is left over is new, unless a source that is no more had it: one
 whose glob was written otherwise, or whose folder was moved.
+
+A file that cannot be read holds up no other one. It may be any generation that is not found elsewhere: such a one is
+held, neither retired nor begun anew under another path, until the file can be read.
 """
 
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import BinaryIO
 
 import msgspec
 
 from pipelines.sources import copies, files, losses
-from pipelines.sources.archives import is_archive, is_compressed
+from pipelines.sources.archives import DAMAGED, is_archive, is_compressed
 from pipelines.sources.source import Planning
 from tidegauge.domain import HOUR, Clock, Encoding, Micros
+from tidegauge.errors import SourceError
 from tidegauge.storage import ledger
 from tidegauge.storage.ledger import Generation, Identity
 from tidegauge.storage.store import Store, Transaction
@@ -27,6 +32,11 @@ _STEP = 1 << 20
 _REMEMBERED = 200
 """Of the generations that are gone, the newest that a new file is compared with."""
 
+_NAMED = 3
+"""Files that cannot be read that are named in one error."""
+
+_UNREADABLE = (SourceError, OSError, EOFError, *DAMAGED)
+
 _log = logging.getLogger("tidegauge")
 
 
@@ -37,52 +47,84 @@ class FilePlanner:
         self._store = store
         self._clock = clock
         self._planning = planning
+        self._failed: dict[str, str] = {}
 
     def plan(self, source: str) -> None:
-        """One pass over the files of a glob."""
+        """One pass over the files of a glob. Raises SourceError for those that cannot be read, after all others."""
+        self._failed = {}
         with self._store.read() as tx:
             known, noted = ledger.generations(tx, source), ledger.copies(tx, source)
         paths = files.matching(source)
-        followed = self._follow(known, paths)
+        followed, held = self._follow(known, paths)
         waiting: dict[str, str] = {}
-        if new := [path for path in paths if path not in {generation.path for generation in followed}]:
+        there = self._failed.keys() | {generation.path for generation in followed}
+        if new := [path for path in paths if path not in there]:
             strays = self._strays(source)
             for path in sorted(new, key=is_compressed):  # what a compressed file may be a copy of is known by then
-                adopted = self._adopt(source, path, strays)
-                if not adopted and (log := self._original(path, followed, strays)):
-                    waiting[path] = log
-                    continue
-                followed += adopted or self._begin(source, path)
+                with self._goes_on(path):
+                    files.open_log(path, Encoding.PLAIN).close()  # unread it may be any log, or a copy of any
+                    adopted = self._adopt(source, path, strays)
+                    if not adopted and (log := self._original(path, followed, strays, held)):
+                        waiting[path] = log
+                        continue
+                    followed += adopted or self._begin(source, path)
         if waiting != noted:
             with self._store.write() as tx:
                 ledger.note_copies(tx, source, waiting, self._clock.now())
         for generation in followed:
-            self._extend(generation)
+            with self._goes_on(generation.path):
+                self._extend(generation)
+        if self._failed:
+            said = [why for _, why in sorted(self._failed.items())]
+            more = f"; and {len(said) - _NAMED} more files" if len(said) > _NAMED else ""
+            raise SourceError("; ".join(said[:_NAMED]) + more)
 
-    def _follow(self, known: Sequence[Generation], paths: Sequence[str]) -> list[Generation]:
-        """The generations that are still there, where they are now. The others are retired."""
+    @contextmanager
+    def _goes_on(self, path: str) -> Iterator[None]:
+        """Keeps what cannot be read of one file from the others."""
+        try:
+            yield
+        except _UNREADABLE as error:
+            self._failed[path] = _why(path, error)
+
+    def _lies_at(self, generation: Generation, path: str, encoding: str) -> bool | None:
+        """Whether the generation is at a path; None where that cannot be read."""
+        found = None
+        with self._goes_on(path):
+            found = _is_at(generation, path, encoding)
+        return found
+
+    def _follow(self, known: Sequence[Generation], paths: Sequence[str]) -> tuple[list[Generation], list[Generation]]:
+        """The generations that are still there, where they are now; those that may be. The others are retired."""
         there: list[Generation] = []
+        held: list[Generation] = []
         missing: list[Generation] = []
         for generation in known:
-            (there if _is_at(generation, generation.path, generation.encoding) else missing).append(generation)
+            found = self._lies_at(generation, generation.path, generation.encoding)
+            (held if found is None else there if found else missing).append(generation)
         taken = {generation.path for generation in there}
         for generation in missing:
-            found = self._find(generation, [p for p in paths if p not in taken], taken)
-            if found is None:
+            place, unread = self._find(generation, [p for p in paths if p not in taken], taken)
+            if place is not None:
+                taken.add(place.path)
+                there.append(place)
+            elif unread:
+                held.append(generation)
+            else:
                 self._retire(generation)
-                continue
-            taken.add(found.path)
-            there.append(found)
-        return there
+        return there, held
 
-    def _find(self, generation: Generation, paths: Sequence[str], taken: set[str]) -> Generation | None:
+    def _find(self, generation: Generation, paths: Sequence[str], taken: set[str]) -> tuple[Generation | None, bool]:
+        """The generation where it is now; and if it is nowhere, whether some place for it could not be read."""
+        unread = False
         candidates = [*paths, *(p for p in files.siblings(generation.path) if p not in taken and p not in paths)]
-        for path in candidates:
-            rotated = generation.encoding == Encoding.PLAIN and is_compressed(path)
-            encoding = Encoding.ROTATED if rotated else generation.encoding
-            if generation.identity.planned_to and _is_at(generation, path, encoding):
-                return msgspec.structs.replace(generation, path=path, encoding=encoding, inode="")
-        return None
+        for path in candidates if generation.identity.planned_to else ():
+            encoding = _encoding_at(generation, path)
+            found = self._lies_at(generation, path, encoding)
+            if found:
+                return msgspec.structs.replace(generation, path=path, encoding=encoding, inode=""), False
+            unread = unread or found is None
+        return None, unread
 
     def _retire(self, generation: Generation) -> None:
         with self._store.write() as tx:
@@ -102,13 +144,14 @@ class FilePlanner:
         """The stray that lies at the path, now of this source. One that is still where it was keeps its copies away."""
         here = files.facts(path)
         for stray in strays:
-            rotated = stray.encoding == Encoding.PLAIN and is_compressed(path)
-            encoding = Encoding.ROTATED if rotated else stray.encoding
+            encoding = _encoding_at(stray, path)
             there = files.facts(stray.path)
             left = there is None or (here is not None and here.inode == there.inode)  # else only the path is another
-            if not left and stray.state == "gone":  # its place may be another file's by now
-                left = not _is_at(stray, stray.path, stray.encoding)
-            if left and _is_at(stray, path, encoding):
+            if not left and stray.state != "gone":
+                continue
+            if not _is_at(stray, path, encoding):
+                continue
+            if left or not _is_at(stray, stray.path, stray.encoding):  # the place of one that is gone may be another's
                 adopted = msgspec.structs.replace(stray, source=source, path=path, encoding=encoding, inode="")
                 with self._store.write() as tx:
                     ledger.adopt_generation(tx, adopted)
@@ -116,10 +159,19 @@ class FilePlanner:
                 return [adopted]
         return []
 
-    def _original(self, path: str, live: Sequence[Generation], strays: Sequence[Generation]) -> str | None:
+    def _original(
+        self, path: str, live: Sequence[Generation], strays: Sequence[Generation], held: Sequence[Generation]
+    ) -> str | None:
+        """The log that a new file waits for: it may be a copy of it, or one that is held, elsewhere."""
+        log = path.rpartition(".")[0]
+        if is_compressed(path) and log in self._failed:
+            return log
+        for one in held:
+            if one.identity.planned_to and _is_at(one, path, _encoding_at(one, path)):
+                return one.path
         found = files.facts(path)
         at_rest = found is None or self._planning.final or self._clock.now() - found.modified >= PATIENCE
-        return copies.original(path, live, strays, at_rest)
+        return copies.original(path, live, [*strays, *held], at_rest)
 
     def _begin(self, source: str, path: str) -> list[Generation]:
         found = files.facts(path)
@@ -197,6 +249,18 @@ def retire(tx: Transaction, generation: Generation, why: str, now: Micros) -> No
     if lost:
         size = sum(row["stop"] - row["start"] for row in lost)
         losses.tell(tx, generation, {"blocks": len(lost), "bytes": size}, now)
+
+
+def _why(path: str, error: Exception) -> str:
+    if isinstance(error, SourceError):
+        return str(error)  # names the file
+    return f"{path}: {(error.strerror if isinstance(error, OSError) else None) or error or type(error).__name__}"
+
+
+def _encoding_at(generation: Generation, path: str) -> str:
+    """A plain log that is found in a compressed file was rotated."""
+    rotated = generation.encoding == Encoding.PLAIN and is_compressed(path)
+    return Encoding.ROTATED if rotated else generation.encoding
 
 
 def _is_at(generation: Generation, path: str, encoding: str) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.logs import line
+from tests.support.unreadable import unreadable
 from tidegauge.cli import main
 
 OTHER_NAMES = b"".join(json.dumps({"id": n, "prompt": "Q", "completion": "A"}).encode() + b"\n" for n in range(150))
@@ -69,3 +70,27 @@ def test_a_later_run_speaks_of_its_own_lines(project: Path, capsys: pytest.Captu
     assert "150 of 150 lines do not fit" in capsys.readouterr().err
     assert main(["run"]) == 0
     assert "do not fit" not in capsys.readouterr().err
+
+
+def test_a_file_that_cannot_be_read_is_named_and_the_others_are_tried(
+    project: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    paths = [project / "logs" / f"{n}.jsonl" for n in range(6)]
+    for n, path in enumerate(paths):
+        path.write_bytes(b"".join(line(request_id=f"r-{n}-{m}") + b"\n" for m in range(10)))
+    with unreadable(paths[5]):
+        assert main(["check"]) == 1
+        said = capsys.readouterr()
+        assert "tidegauge: logs/5.jsonl: cannot be read: Permission denied" in said.err.replace(f"{project}/", "")
+        assert "10 of the first 10 fit" in said.out
+        assert main(["run"]) == 0
+        assert "5.jsonl: Permission denied" in caplog.text
+        capsys.readouterr()
+        assert main(["status", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["seen"] == 50
+        assert main(["status"]) == 0
+        assert "5.jsonl: Permission denied" in capsys.readouterr().out
+    with unreadable(*paths):
+        assert main(["check"]) == 1
+        assert "3 more files cannot be read" in capsys.readouterr().err
+    assert main(["check"]) == 0

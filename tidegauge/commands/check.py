@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tidegauge.commands.context import Context, note
-from tidegauge.commands.first_lines import tried
+from tidegauge.commands.first_lines import tried, unreadable
 from tidegauge.config import Config
 from tidegauge.config_load import SQLITE, misspelt
 from tidegauge.config_sources import SourceSection
@@ -14,6 +14,9 @@ from tidegauge.errors import ConfigError, ObjectivesInvalid, StoreError
 from tidegauge.openslo import JUDGED
 from tidegauge.service.masking import mask
 from tidegauge.service.words import plain
+
+_NAMED = 3
+"""Files that cannot be read that are named, of each source."""
 
 
 def run(context: Context) -> int:
@@ -52,17 +55,22 @@ def unsignable(config: Config, environ: Mapping[str, str]) -> str:
 
 
 def try_lines(source: SourceSection) -> bool:
-    """Says how many of the first lines of a log fit; whether any does."""
-    found = tried(source)
+    """Says how many of the first lines of a log fit, and what cannot be read; whether any fits, and all can."""
+    denied = unreadable(source)
+    for path, why in list(denied.items())[:_NAMED]:
+        note(f"tidegauge: {path}: cannot be read: {why}")
+    if len(denied) > _NAMED:
+        note(f"tidegauge: {source.files}: {len(denied) - _NAMED} more files cannot be read")
+    found = tried(source, denied)
     if found is None or not found.lines:
-        return True
+        return not denied
     print(f"lines      {found.path}: {found.fit} of the first {found.lines} fit")
     for reason, count in found.reasons[:3]:
         said = f"{found.path}: {count} of {found.lines} lines: {mask(plain(reason))}"
         note(f"{'warning' if found.fit else 'tidegauge'}: {said}")
     if found.fit < found.lines:
         note("docs/request-log.md has every field")
-    return found.fit > 0
+    return found.fit > 0 and not denied
 
 
 def of_the_store(context: Context, config: Config) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 import glob
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -22,19 +22,35 @@ class Tried(NamedTuple):
     reasons: list[tuple[str, int]]
 
 
-def tried(source: SourceSection) -> Tried | None:
-    """Reads the newest file of a source that has lines; None where there is none."""
-    if source.files is None or source.is_remote:
-        return None
+def unreadable(source: SourceSection) -> dict[str, str]:
+    """Files of a source that cannot be opened, and why."""
+    found = {}
+    for path in _paths(source):
+        try:
+            Path(path).open("rb").close()
+        except OSError as error:
+            found[path] = error.strerror or str(error)
+    return found
+
+
+def tried(source: SourceSection, but: Container[str] = ()) -> Tried | None:
+    """Reads the newest file of a source that has lines, but for some; None where there is none."""
     from pipelines.sources.archives import PARQUET
 
-    paths = [p for p in glob.glob(source.files, recursive=True) if Path(p).is_file() and not p.endswith(PARQUET)]
+    paths = [path for path in _paths(source) if path not in but and not path.endswith(PARQUET)]
     if not paths:
         return None
     newest = max(paths, key=lambda path: Path(path).stat().st_mtime)
     lines = list(_lines(newest))
     reasons = Counter(filter(None, map(_problem, lines)))
     return Tried(newest, len(lines), len(lines) - reasons.total(), reasons.most_common())
+
+
+def _paths(source: SourceSection) -> list[str]:
+    """The files of this machine that a source names."""
+    if source.files is None or source.is_remote:
+        return []
+    return sorted(path for path in glob.glob(source.files, recursive=True) if Path(path).is_file())
 
 
 def _lines(path: str) -> Iterator[bytes]:
