@@ -94,3 +94,37 @@ def test_a_file_that_cannot_be_read_is_named_and_the_others_are_tried(
         assert main(["check"]) == 1
         assert "3 more files cannot be read" in capsys.readouterr().err
     assert main(["check"]) == 0
+
+
+def test_a_run_that_finds_no_file_says_so_on_a_store_that_holds_something(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "logs" / "a.jsonl").write_bytes(line(request_id="r-1") + b"\n")
+    assert main(["run"]) == 0
+    assert "matches no file" not in capsys.readouterr().err
+    assert main(["run"]) == 0  # nothing new is nothing wrong
+    assert "matches no file" not in capsys.readouterr().err
+    assert main(["run", "--log", "logs/*.x", "--log", "logs/*.jsonl", "--log", "none/*"]) == 0
+    said = capsys.readouterr().err
+    assert "warning: logs/*.x matches no file yet\n" in said
+    assert "warning: none/* matches no file yet\n" in said
+    assert said.count("matches no file") == 2
+    (project / "tidegauge.yaml").write_text("sources: [{files: 'others/*'}]\n")
+    for command in (["run"], ["check"]):
+        assert main(command) == 0
+        assert "others/* matches no file yet\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("written", ["logs", "logs/"])
+def test_a_folder_is_no_log(written: str, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "logs" / "a.jsonl").write_bytes(line(request_id="r-1") + b"\n")
+    for command in (["run"], ["stream", "--runner", "prism"]):
+        assert main([*command, "--log", written]) == 2
+        assert f"--log: {written} is a folder; write 'logs/*.jsonl'\n" in capsys.readouterr().err
+    (project / "tidegauge.yaml").write_text(f"sources: [{{files: '{written}'}}]\n")
+    assert main(["check"]) == 1
+    said = capsys.readouterr()
+    assert "is a folder; write '" in said.err
+    assert "logs/*.jsonl'\n" in said.err
+    assert "0 files" in said.out
+    assert "no file" not in said.err

@@ -1,11 +1,12 @@
 """`tidegauge check`: every artifact is read once, and what is on is said."""
 
 import glob
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tidegauge.commands.context import Context, note
-from tidegauge.commands.first_lines import tried, unreadable
+from tidegauge.commands.first_lines import folder, no_file, tried, unreadable
 from tidegauge.config import Config
 from tidegauge.config_load import SQLITE, misspelt
 from tidegauge.config_sources import SourceSection
@@ -55,7 +56,10 @@ def unsignable(config: Config, environ: Mapping[str, str]) -> str:
 
 
 def try_lines(source: SourceSection) -> bool:
-    """Says how many of the first lines of a log fit, and what cannot be read; whether any fits, and all can."""
+    """Says how many of the first lines of a log fit, and what cannot be read; False where none fits, or one cannot."""
+    if problem := folder(source.files or ""):
+        note(f"tidegauge: sources: {problem}")
+        return False
     denied = unreadable(source)
     for path, why in list(denied.items())[:_NAMED]:
         note(f"tidegauge: {path}: cannot be read: {why}")
@@ -131,7 +135,7 @@ def _shown(source: SourceSection) -> str:
         return f"{', '.join(source.topic_names)} at {source.kafka}, as group {source.group}"
     if source.is_remote:
         return f"{source.files}: objects, looked for when the job runs"
-    count = len(glob.glob(source.files, recursive=True))
+    count = sum(os.path.isfile(path) for path in glob.glob(source.files, recursive=True))
     return f"{source.files}: {count} file{'' if count == 1 else 's'}"
 
 
@@ -141,8 +145,8 @@ def warnings(config: Config) -> Iterator[str]:
         if config.owners and intent.owner not in config.owners and intent.owner != "platform":
             yield f"intents.{name}.owner: {intent.owner} is not among the owners: {', '.join(sorted(config.owners))}"
     for source in config.sources:
-        if source.files is not None and not source.is_remote and not glob.glob(source.files, recursive=True):
-            yield f"sources: {source.files} matches no file yet"
+        if (problem := no_file(source)) and not folder(source.files or ""):
+            yield f"sources: {problem}"
 
 
 def silent_owners(config: Config, environ: Mapping[str, str]) -> Iterator[str]:

@@ -1,13 +1,15 @@
-"""Whether the first lines of a log fit, before a job reads it."""
+"""Whether there is a log, and its first lines fit, before a job reads it."""
 
 import glob
+import os
 from collections import Counter
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 from tidegauge.config_sources import SourceSection
+from tidegauge.errors import UsageError
 
 TRIED = 100
 LONGEST = 8 << 20
@@ -20,6 +22,26 @@ class Tried(NamedTuple):
     lines: int
     fit: int
     reasons: list[tuple[str, int]]
+
+
+def folder(pattern: str) -> str:
+    """What is wrong with a glob that is a folder, which never matches a file; empty for any other."""
+    if "://" in pattern or not os.path.isdir(pattern):
+        return ""
+    return f"{pattern} is a folder; write '{pattern.rstrip('/')}/*.jsonl'"
+
+
+def refuse_folders(logs: Sequence[str] | None) -> None:
+    """Raises UsageError for a `--log` that is a folder."""
+    for problem in filter(None, map(folder, logs or ())):
+        raise UsageError(f"--log: {problem}")
+
+
+def no_file(source: SourceSection) -> str:
+    """Why a source names no file of this machine; empty where it does, and where that is not known here."""
+    if source.files is None or source.is_remote or _paths(source):
+        return ""
+    return folder(source.files) or f"{source.files} matches no file yet"
 
 
 def unreadable(source: SourceSection) -> dict[str, str]:
@@ -50,7 +72,7 @@ def _paths(source: SourceSection) -> list[str]:
     """The files of this machine that a source names."""
     if source.files is None or source.is_remote:
         return []
-    return sorted(path for path in glob.glob(source.files, recursive=True) if Path(path).is_file())
+    return sorted(path for path in glob.glob(source.files, recursive=True) if os.path.isfile(path))
 
 
 def _lines(path: str) -> Iterator[bytes]:

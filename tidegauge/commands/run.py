@@ -1,7 +1,7 @@
 """`tidegauge run`."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
@@ -10,6 +10,7 @@ from tidegauge import show
 from tidegauge.commands import times
 from tidegauge.commands.check import unsignable
 from tidegauge.commands.context import Context, note
+from tidegauge.commands.first_lines import no_file, refuse_folders
 from tidegauge.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def run(context: Context) -> int:
     every = times.seconds(args.every) if args.every else None
     if args.workers < 1:
         raise UsageError("--workers: at least 1")
+    refuse_folders(args.log)
     config = context.config()
     if args.workers > 1:  # their imports take seconds: they begin beside ours
         from pipelines import forking
@@ -49,7 +51,8 @@ def run(context: Context) -> int:
     if not args.json_logs:
         found = summary.status
         note(f"seen {found['seen']}, sampled {found['sampled']}, judged {found['judged']}, pending {found['pending']}")
-        for line in misfits(refused, found["sampled"], config.sampling.rate):
+        absent = [] if refused[""] else no_files(config, args.log)
+        for line in (*absent, *misfits(refused, found["sampled"], config.sampling.rate)):
             note(f"warning: {line}")
         for name, row in found["evaluation"]["failing"].items():
             note(show.failing(name, row))
@@ -69,6 +72,13 @@ def quarantine(store: "Store") -> Counter[str]:
         for row in tx.rows("status_quarantine"):
             counts[row["reason"]] += int(row["records"])
     return counts
+
+
+def no_files(config: "Config", logs: Sequence[str] | None) -> Iterator[str]:
+    """Which sources of a run name no file; said where it read nothing, also on a store that holds something."""
+    from pipelines.start import chosen_sources
+
+    yield from filter(None, map(no_file, chosen_sources(config, logs)))
 
 
 def misfits(counts: Counter[str], sampled: int, rate: float) -> Iterator[str]:

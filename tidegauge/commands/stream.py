@@ -4,12 +4,14 @@ import msgspec
 
 from tidegauge.commands import times
 from tidegauge.commands.context import Context, note
+from tidegauge.commands.first_lines import refuse_folders
 from tidegauge.commands.run import beside
 from tidegauge.config import Config
 
 
 def run(context: Context) -> int:
     args = context.args
+    refuse_folders(args.log)
     config = context.config()
     if args.every:
         section = msgspec.structs.replace(config.stream, tick_seconds=times.seconds(args.every))
