@@ -5,6 +5,7 @@ bytes; it is all that the unsampled requests ever pass. `decode_request` reads a
 included; what is wrong inside a passage is found there.
 """
 
+from codecs import BOM_UTF8
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
@@ -104,13 +105,18 @@ class InvalidRecord(Exception):
 def read_line(line: bytes | memoryview) -> Line:
     """One line, checked as every line is. Raises InvalidRecord."""
     try:
-        record = _decode_line(line)
+        record = _decode_line(_unmarked(line))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidRecord(*classify(error)) from None
     for name in NAMES:
         if "\0" in (getattr(record, name) or ""):
             raise InvalidRecord(Reason.NUL_CHARACTER, name)
     return record
+
+
+def _unmarked(line: bytes | memoryview) -> bytes | memoryview:
+    """Without the byte order mark that a log may begin with, or each of several that were joined."""
+    return line[len(BOM_UTF8) :] if line[: len(BOM_UTF8)] == BOM_UTF8 else line
 
 
 def lacks_response(record: Line) -> bool:
@@ -124,7 +130,7 @@ def event_time(record: Line) -> Micros:
 def decode_request(line: bytes, record: Line) -> Request:
     """The whole request of a line that was read as `record`, unknown fields under `extra`. Raises InvalidRecord."""
     try:
-        fields = _decode_fields(line)
+        fields = _decode_fields(_unmarked(line))
         contexts = _decode_contexts(_array(record.contexts))
         messages = _decode_messages(_array(record.messages))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

@@ -102,6 +102,7 @@ def test_a_file_without_any_label_is_a_failure(
     )
     assert code("") == code("\n\n") == (0, "")
     assert code(nobody + "no JSON\n" + good) == (0, "")
+    assert code("\N{BYTE ORDER MARK}" + good.replace("r-1", "r-2")) == (0, "")
     # The same file again: nothing is applied, and nothing was lost.
     assert code(good) == code(good + nobody) == (0, "")
 

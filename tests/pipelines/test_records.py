@@ -1,7 +1,9 @@
 """Every kind of bad line has a decided outcome."""
 
 import contextlib
+import hashlib
 import json
+from codecs import BOM_UTF8
 
 import pytest
 from hypothesis import given
@@ -74,7 +76,7 @@ BAD = {
     "a list": (b"[]", Reason.NOT_AN_OBJECT),
     "null": (b"null", Reason.NOT_AN_OBJECT),
     "words": (b"hello", Reason.MALFORMED_JSON),
-    "byte order mark": (b"\xef\xbb\xbf" + line(), Reason.MALFORMED_JSON),
+    "byte order mark after a space": (b" " + BOM_UTF8 + line(), Reason.MALFORMED_JSON),
     "too long": (line(response="x" * (8 << 20)), Reason.LINE_TOO_LONG),
 }
 
@@ -149,3 +151,13 @@ def test_every_line_is_counted_once(lines: list[bytes]) -> None:
     blank = sum(not part.strip() for entry in lines for part in entry.split(b"\n"))
     assert result.records == len(lines) - blank
     assert result.records == len(result.quarantined) + sum(result.rollup.plans.values())
+
+
+def test_a_byte_order_mark_loses_no_line() -> None:
+    rows = [line(request_id=f"r-{n}", contexts=["Ten days."], region="eu") for n in range(3)]
+    marked = BOM_UTF8 + rows[0]
+    for second in (rows[1], BOM_UTF8 + rows[1], b"no json"):
+        found = scan(b"\n".join((marked, second, rows[2])))
+        assert len(found.quarantined) == (second == b"no json")
+        assert found.samples[0].sha256 == hashlib.sha256(marked).hexdigest()
+        assert found.samples[0].request == scan(rows[0]).samples[0].request

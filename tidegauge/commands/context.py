@@ -3,6 +3,7 @@
 import argparse
 import sys
 import time
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -87,6 +88,11 @@ def _login() -> str:
         return getpass.getuser()
     except (OSError, KeyError):  # a container's user without a name
         return "unknown"
+
+
+def lines_of(path: Path) -> list[bytes]:
+    """The lines of a file that people wrote, without the byte order mark of some editors. Raises OSError."""
+    return path.read_bytes().removeprefix(BOM_UTF8).splitlines()
 
 
 def print_json(value: Any) -> None:

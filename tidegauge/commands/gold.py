@@ -3,7 +3,7 @@
 import msgspec
 
 from tidegauge import show
-from tidegauge.commands.context import Context, note, print_json
+from tidegauge.commands.context import Context, lines_of, note, print_json
 from tidegauge.errors import UsageError
 
 
@@ -13,7 +13,7 @@ def add(context: Context) -> int:
 
     path = context.args.file
     try:
-        lines = path.read_bytes().splitlines()
+        lines = lines_of(path)
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from None
     with context.store() as store, store.write() as tx:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tidegauge.commands.context import Context, note, print_json
+from tidegauge.commands.context import Context, lines_of, note, print_json
 from tidegauge.errors import TidegaugeError
 
 _KEPT = ("applied", "doubled", "volunteered")
@@ -47,7 +47,7 @@ def take(context: Context) -> int:
 
     path = context.args.file
     try:
-        lines = path.read_bytes().splitlines()
+        lines = lines_of(path)
     except OSError as error:
         raise TidegaugeError(f"{path}: cannot be read: {error.strerror}") from None
     with context.store() as store:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidegauge import show
-from tidegauge.commands.context import Context, note, print_json
+from tidegauge.commands.context import Context, lines_of, note, print_json
 from tidegauge.config import Config
 from tidegauge.errors import ConfigError, UsageError
 
@@ -166,7 +166,7 @@ def _gold(context: Context) -> tuple[dict[str, bool], list[Any]]:
 
     if context.args.gold:
         try:
-            lines = context.args.gold.read_bytes().splitlines()
+            lines = lines_of(context.args.gold)
         except OSError as error:
             raise UsageError(f"{context.args.gold}: {error.strerror}") from None
         found = gold.from_lines(lines)
