@@ -2,10 +2,15 @@
 
 import json
 
-from tests.service.world import decide_all, judge, label, request, table
+import pytest
+from msgspec import structs
+
+from tests.service.world import NOW, decide_all, judge, label, request, table
 from tidegauge.cli import main
 from tidegauge.domain import Deployment
+from tidegauge.service import attribution, decide
 from tidegauge.service.attribution import attribute
+from tidegauge.storage import evidence
 from tidegauge.storage.store import Store
 
 TENANTS = ("acme", "bolt", "cord", "dyne")
@@ -111,6 +116,21 @@ def test_a_breach_that_the_mix_explains_is_a_ticket_and_no_rollback(store: Store
     assert table(store, "incidents") == []
     tickets = {row["kind"]: row for row in table(store, "tickets")}
     assert "The mix of traffic moved towards tenant dyne" in tickets["mix_shift"]["evidence"]
+
+
+def test_mix_shifts_of_two_indicators_are_two_tickets(store: Store, monkeypatch: pytest.MonkeyPatch):
+    hard = ALWAYS | {"dyne": 0.3}
+    release(store, 0, GOOD, hard, (3, 3, 3, 1), count=300)
+    release(store, 1, BAD, hard, (1, 1, 1, 7), count=300)
+    told = found(store, BAD)
+    monkeypatch.setattr(attribution, "attribute", lambda *_: told)
+    with store.write() as tx:
+        key = next(key for key in evidence.keys(tx) if key.deployment == BAD.id)
+        for one in (key, structs.replace(key, indicator="refusal")):
+            assert decide._mix_alone(tx, one, "platform", NOW)
+    subjects = [json.loads(row["subject"]) for row in table(store, "tickets") if row["kind"] == "mix_shift"]
+    of_test = {"intent": key.intent, "deployment": BAD.id, "episode": key.episode}
+    assert sorted(subjects, key=len) == [of_test, of_test | {"indicator": "refusal"}]
 
 
 def test_a_rise_beside_a_mix_shift_is_rolled_back(store: Store):

@@ -101,7 +101,7 @@ def _mix_alone(tx: Transaction, key: TestKey, owner: str, now: Micros) -> bool:
     """Whether only the mix of traffic moved. A rollback would not help then: a ticket says so instead."""
     found = attribution.attribute(tx, key.intent, key.deployment, key.indicator)
     if found.mix_only:
-        subject = {"intent": key.intent, "deployment": key.deployment, "episode": key.episode}
+        subject = tickets.subject_of(key.indicator, key.intent, key.deployment, key.episode)
         told = {"said": found.said, "rate": found.mix.raw, "fixed_mix": found.mix.fixed_mix}
         tickets.open_ticket(tx, kind="mix_shift", subject=subject, owner=owner, evidence=told, now=now)
     return found.mix_only

@@ -3,13 +3,19 @@
 import json
 from typing import Any
 
-from tidegauge.domain import Micros, iso, short_hash
+from tidegauge.domain import HALLUCINATION, Micros, iso, short_hash
 from tidegauge.storage.store import Transaction
 
 
 def ticket_id(kind: str, subject: dict[str, Any]) -> str:
     """Stable: the same finding about the same subject is one ticket."""
     return short_hash(kind, json.dumps(subject, sort_keys=True))
+
+
+def subject_of(indicator: str, intent: str, deployment: str, episode: int) -> dict[str, str | int]:
+    """What a ticket about a test is about, and so its id: those of hallucinations are older than other indicators."""
+    subject: dict[str, str | int] = {"intent": intent, "deployment": deployment, "episode": episode}
+    return subject if indicator == HALLUCINATION else subject | {"indicator": indicator}
 
 
 def open_ticket(

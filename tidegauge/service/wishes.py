@@ -6,7 +6,7 @@ need for it, and with the deployment: nobody can ask more of what carries no tra
 
 from collections.abc import Mapping, Sequence
 
-from tidegauge.domain import DAY, HALLUCINATION, Micros, Value
+from tidegauge.domain import DAY, Micros, Value
 from tidegauge.service import tickets
 from tidegauge.storage import sampling
 from tidegauge.storage.evidence import TestKey
@@ -31,7 +31,7 @@ class Escalation(Value, frozen=True, kw_only=True):
 
 def begin(tx: Transaction, key: TestKey, owner: str, found: Mapping[str, float], now: Micros) -> Escalation | None:
     """The wish of a test, once per test."""
-    subject = _subject(key.indicator, key.intent, key.deployment, key.episode)
+    subject = tickets.subject_of(key.indicator, key.intent, key.deployment, key.episode)
     tickets.open_ticket(tx, kind=WANTED, subject=subject, owner=owner, evidence=dict(found), now=now)
     tx.run("raise_cases", indicator=key.indicator, test_key=key.test_key, step=_PRIORITY, why=WANTED)
     if key.escalated:
@@ -42,17 +42,11 @@ def begin(tx: Transaction, key: TestKey, owner: str, found: Mapping[str, float],
 
 
 def end(tx: Transaction, key: TestKey, now: Micros) -> None:
-    _close(tx, _subject(key.indicator, key.intent, key.deployment, key.episode), now)
+    _close(tx, tickets.subject_of(key.indicator, key.intent, key.deployment, key.episode), now)
 
 
 def _close(tx: Transaction, subject: dict[str, str | int], now: Micros) -> None:
     tickets.close_ticket(tx, tickets.ticket_id(WANTED, subject), now)
-
-
-def _subject(indicator: str, intent: str, deployment: str, episode: int) -> dict[str, str | int]:
-    """What a ticket is about, and so its id: those of hallucinations are older than other indicators."""
-    subject: dict[str, str | int] = {"intent": intent, "deployment": deployment, "episode": episode}
-    return subject if indicator == HALLUCINATION else subject | {"indicator": indicator}
 
 
 def escalate(tx: Transaction, wish: Escalation, now: Micros) -> Plan | None:
@@ -82,7 +76,7 @@ def check(tx: Transaction, escalates: bool, now: Micros) -> list[Plan]:
     wanted = set()
     for row in tx.rows("wishes"):
         if newest - (row["seen"] or row["last_at"]) >= DAY:
-            _close(tx, _subject(row["indicator"], row["intent"], row["deployment"], row["episode"]), now)
+            _close(tx, tickets.subject_of(row["indicator"], row["intent"], row["deployment"], row["episode"]), now)
             tx.run("end_wish", test_key=row["test_key"])
         elif escalates:
             wanted.add((row["intent"], row["deployment"]))
