@@ -50,6 +50,25 @@ def test_a_first_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
         assert isinstance(json.loads(capsys.readouterr().out), list)
 
 
+def test_what_is_next_after_init_works_as_it_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["init", "my project"]) == 0
+    assert "next: `cd 'my project'`, set `sources` to your log, then `tidegauge check`" in capsys.readouterr().err
+    assert main(["check"]) != 0
+    monkeypatch.chdir(tmp_path / "my project")
+    assert main(["check"]) == 0
+    for name in (".", str(tmp_path / "here")):
+        (tmp_path / "here").mkdir(exist_ok=True)
+        monkeypatch.chdir(tmp_path / "here")
+        for path in Path().rglob("*.yaml"):
+            path.unlink()
+        capsys.readouterr()
+        assert main(["init", name]) == 0
+        assert "next: set `sources`" in capsys.readouterr().err
+
+
 def test_labels_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tidegauge.yaml").write_text(

@@ -1,5 +1,6 @@
 """`tidegauge init [DIR]`."""
 
+import shlex
 from pathlib import Path
 
 from tidegauge.commands.context import Context, note
@@ -15,7 +16,8 @@ def run(context: Context) -> int:
     _write(directory / DEFAULT_NAME, TEMPLATE)
     if not any((directory / "slo").glob("*.yaml")):
         _write(directory / "slo" / "objectives.yaml", EXAMPLE)
-    note("next: set `sources` to your log, then `tidegauge check` and `tidegauge run`")
+    go = "" if directory.resolve() == Path.cwd() else f"`cd {shlex.quote(str(directory))}`, "
+    note(f"next: {go}set `sources` to your log, then `tidegauge check` and `tidegauge run`")
     return 0
 
 
