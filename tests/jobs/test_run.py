@@ -14,12 +14,13 @@ from pipelines.sources.source import Planning
 from tests.alerts.world import at, breach
 from tests.support.ingest import Now
 from tests.support.logs import line
+from tests.support.unreadable import unreadable
 from tidegauge.cli import main, parser
 from tidegauge.commands.context import Context
 from tidegauge.commands.run import run as command
 from tidegauge.config import Config, JobSection, RollbackSection, SamplingSection, StoreSection, WebhookSection
 from tidegauge.domain import HOUR
-from tidegauge.errors import StoreUnavailable
+from tidegauge.errors import SourceError, StoreUnavailable
 from tidegauge.storage.dump import canonical
 from tidegauge.storage.status import status
 from tidegauge.storage.store import Store
@@ -70,6 +71,23 @@ def test_what_was_planned_before_the_clock_was_set_back_is_read(store: Store, tm
     ahead = ManualClock(Now().now() + 2 * HOUR)
     FilePlanner(store, ahead, Planning(2_000)).plan(f"{tmp_path}/*.jsonl")
     run(store, f"{tmp_path}/*.jsonl")
+
+
+@pytest.mark.timeout(60)
+def test_a_look_ends_though_a_planned_log_is_missed_and_may_be_one_that_cannot_be_read(
+    store: Store, tmp_path: Path
+) -> None:
+    missed, denied = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    for path in (missed, denied):
+        path.write_bytes(b"\n".join(log()) + b"\n")
+    config = Config(store=StoreSection(url=store.url))
+    with unreadable(denied):
+        with pytest.raises(SourceError, match="Permission denied"):
+            FilePlanner(store, Now(), Planning(1 << 20)).plan(f"{tmp_path}/*.jsonl")
+        missed.rename(tmp_path / "away")
+        jobs.run(config, store, Now(), logs=[f"{tmp_path}/*.jsonl"], progress=jobs.silent)
+    with store.read() as tx:
+        assert status(tx, Now().now())["seen"] == 0
 
 
 def test_what_is_wrong_with_the_store_is_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
