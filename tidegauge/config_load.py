@@ -96,6 +96,12 @@ def absolute_store(url: str, directory: Path) -> str:
     return SQLITE + str(directory.absolute() / file)
 
 
+def sqlite_file(url: str) -> Path | None:
+    """The file of a store; None where it is none."""
+    file = url.removeprefix(SQLITE).partition("?")[0]
+    return None if not url.startswith(SQLITE) or file.startswith((":memory:", "file:")) or not file else Path(file)
+
+
 def _fields(cls: type) -> dict[str, Any]:
     """Keys of a section and their types."""
     info = msgspec.inspect.type_info(cls)

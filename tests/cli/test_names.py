@@ -92,6 +92,7 @@ def test_objectives_name_intents_too(tmp_path: Path, monkeypatch, capsys):
     objectives.write_text(
         objectives.read_text().replace('tidegauge.dev/intent: "*"', "tidegauge.dev/intent: refunds.policy")
     )
+    assert main(["run"]) == 0
     capsys.readouterr()
     assert main(["verdict", "--intent", "refunds.policy", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["phase"] == "inconclusive"

@@ -76,3 +76,20 @@ def test_a_bad_interval_is_a_bad_usage(tmp_path: Path, capsys: pytest.CaptureFix
 )
 def test_ages_are_in_the_unit_that_they_are_read_in(seconds: float, said: str) -> None:
     assert age(seconds) == said
+
+
+READING = [
+    *(["status"], ["status", "--json"], ["status", "--watch"], ["health"], ["slo"], ["incidents"], ["tickets"]),
+    *(["verdict", "--intent", "refunds", "--unseen"], ["dump", "--canonical"], ["sampling", "show"]),
+    *(["review", "export"], ["judge", "health"], ["explain", "r-1"]),
+]
+
+
+@pytest.mark.parametrize("command", READING, ids=" ".join)
+def test_what_only_reads_makes_no_store(command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "typo.db"
+    assert main(["--store", f"sqlite:///{file}", *command]) == 1
+    said = capsys.readouterr()
+    assert f"no such store: {file}; `tidegauge run` makes it\n" in said.out + said.err
+    assert len((said.out + said.err).splitlines()) == 1
+    assert not file.exists()

@@ -17,7 +17,7 @@ def run(context: Context) -> int:
     from tidegauge.service.attribution import attribute
 
     args = context.args
-    with context.store() as store, store.read() as tx:
+    with context.existing_store() as store, store.read() as tx:
         found = attribute(tx, args.intent, args.deployment or _newest(context, tx, args.intent))
     if args.json:
         print_json(msgspec.to_builtins(found))

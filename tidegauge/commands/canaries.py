@@ -11,7 +11,7 @@ _NORMAL_95 = 1.96
 def run(context: Context) -> int:
     from tidegauge.service.canary import canary_rows
 
-    with context.store() as store, store.read() as tx:
+    with context.existing_store() as store, store.read() as tx:
         rows = canary_rows(tx)
     if context.args.json:
         print_json(rows)

@@ -3,12 +3,11 @@
 import glob
 import os
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 from tidegauge.commands.context import Context, note
 from tidegauge.commands.first_lines import folder, no_file, tried, unreadable
 from tidegauge.config import Config
-from tidegauge.config_load import SQLITE, misspelt
+from tidegauge.config_load import misspelt, sqlite_file
 from tidegauge.config_sources import SourceSection
 from tidegauge.domain import HALLUCINATION
 from tidegauge.errors import ConfigError, ObjectivesInvalid, StoreError
@@ -85,7 +84,8 @@ def of_the_store(context: Context, config: Config) -> Iterator[str]:
     from tidegauge.storage.store import Store
 
     url = context.store_url()
-    if url.startswith(SQLITE) and not Path(url.removeprefix(SQLITE)).exists():
+    file = sqlite_file(url)
+    if file is not None and not file.exists():
         return
     try:
         store = Store(url, config.store, context.args.module)

@@ -80,6 +80,18 @@ class Context:
         finally:
             store.close()
 
+    @contextmanager
+    def existing_store(self) -> "Iterator[Store]":
+        """The same for what only reads: a file that is not there is an error, and not made."""
+        from tidegauge.config_load import sqlite_file
+        from tidegauge.errors import StoreError
+
+        file = sqlite_file(self.store_url())
+        if file is not None and not file.exists():
+            raise StoreError(f"no such store: {file}; `tidegauge run` makes it")
+        with self.store() as store:
+            yield store
+
 
 def _login() -> str:
     import getpass

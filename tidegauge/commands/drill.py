@@ -90,7 +90,7 @@ def text(report: dict[str, Any]) -> str:
 def _history(context: Context) -> int:
     from tidegauge.drill.drill import history
 
-    with context.store() as store, store.read() as tx:
+    with context.existing_store() as store, store.read() as tx:
         rows = history(tx)
     if context.args.json:
         print_json(rows)

@@ -13,7 +13,7 @@ _WIDTH = 110
 def run(context: Context) -> int:
     from tidegauge.service.explain import explain
 
-    with context.store() as store, store.read() as tx:
+    with context.existing_store() as store, store.read() as tx:
         found = explain(tx, context.args.incident)
     if context.args.json:
         print_json(found)

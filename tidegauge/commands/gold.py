@@ -27,7 +27,7 @@ def known(context: Context) -> int:
     """The cases, and whether their labels are confirmed."""
     from tidegauge.service import gold
 
-    with context.store() as store, store.read() as tx:
+    with context.existing_store() as store, store.read() as tx:
         rows = gold.rows(gold.cases(tx))
     if context.args.json:
         print_json(rows)

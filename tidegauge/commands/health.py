@@ -14,7 +14,7 @@ def alive(context: Context) -> int:
     from tidegauge.service.liveness import report, trouble
 
     try:
-        with context.store() as store, store.read() as tx:
+        with context.existing_store() as store, store.read() as tx:
             reasons = trouble(tx, context.clock.now())
     except StoreError as error:
         reasons = [str(error)]
@@ -32,7 +32,7 @@ def run(context: Context) -> int:
 
     if context.args.plot:
         power_plot.check(context.args.plot)
-    with context.store() as store, store.read() as tx:
+    with context.existing_store() as store, store.read() as tx:
         rows, said, names = health_rows(tx), answers(tx), versions(tx)
     if context.args.json:
         print_json(rows)

@@ -10,7 +10,7 @@ from tidegauge.commands.context import Context, note, print_json
 def run(context: Context) -> int:
     from tidegauge.service.incidents import incident_rows
 
-    with context.store() as store, store.read() as tx:
+    with context.existing_store() as store, store.read() as tx:
         rows = incident_rows(tx)
     if context.args.dead:
         rows = [row for row in rows if any(d["status"] == "failed" for d in row["deliveries"])]

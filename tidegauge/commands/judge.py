@@ -16,7 +16,7 @@ def report(context: Context) -> int:
     config = context.config()
     cascade = build_cascade(config)
     known = {e.content_hash: e for e in (*cascade.evaluators, *cascade.judges)}
-    with context.store() as store, store.read() as tx:
+    with context.existing_store() as store, store.read() as tx:
         rows = labelled_scores(tx)
     found = judge_report(rows, known, config.objective("*").theta0)
     if context.args.json:

@@ -15,7 +15,7 @@ def export(context: Context) -> int:
     """Queued cases, a line each, the most urgent first."""
     from tidegauge.service.review import export_cases
 
-    with context.store() as store, store.read() as tx:
+    with context.existing_store() as store, store.read() as tx:
         lines = (json.dumps(case, ensure_ascii=False) for case in export_cases(tx))
         if context.args.file is None:
             for line in lines:

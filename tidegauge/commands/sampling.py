@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def show(context: Context) -> int:
     from tidegauge.storage.sampling import plans
 
-    with context.store() as store, store.read() as tx:
+    with context.existing_store() as store, store.read() as tx:
         rows = [
             {
                 "plan": plan.plan,

@@ -28,7 +28,7 @@ def budget(context: Context) -> int:
     from tidegauge.service.burning import Objectives
 
     config = context.config()
-    with context.store() as store, store.read() as tx:
+    with context.existing_store() as store, store.read() as tx:
         wanted = Objectives(config.slo, config.counted, config.as_objective)
         rows = budget_rows(tx, wanted, segments=context.args.segments)
     if context.args.json:
@@ -44,7 +44,7 @@ def history(context: Context) -> int:
     from tidegauge.service.objectives import history as versions_of
 
     only = context.args.intent
-    with context.store() as store, store.read() as tx:
+    with context.existing_store() as store, store.read() as tx:
         versions = [row for row in versions_of(tx) if only is None or row["intent"] == only]
         days = budget_days(tx, only)
     if context.args.json:
@@ -59,7 +59,7 @@ def run(context: Context) -> int:
 
     config = context.config()
     objectives = {name: config.objective(name).theta0 for name in ("*", *config.intents)}
-    with context.store() as store, store.read() as tx:
+    with context.existing_store() as store, store.read() as tx:
         rows = slo_rows(tx, objectives, config.slo)
         places = standing(tx)
     if context.args.json:

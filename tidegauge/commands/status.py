@@ -22,7 +22,7 @@ def run(context: Context) -> int:
     from tidegauge.storage.flow import flow
     from tidegauge.storage.status import status
 
-    with context.store() as store, store.read() as tx:
+    with context.existing_store() as store, store.read() as tx:
         now = context.clock.now()
         found = status(tx, now) | {"surges": surges(tx), "flow": flow(tx, now)}
     if context.args.json:
@@ -36,7 +36,7 @@ def _watch(context: Context, every: float) -> int:
     """Redraws on a terminal; elsewhere a block, or with --json a line, each time."""
     from tidegauge.storage.flow import flow
 
-    with context.store() as store:
+    with context.existing_store() as store:
         try:
             while True:
                 now = context.clock.now()

@@ -10,7 +10,7 @@ def run(context: Context) -> int:
     """All that ever were, those in force first."""
     from tidegauge.service.stops import stop_rows
 
-    with context.store() as store, store.read() as tx:
+    with context.existing_store() as store, store.read() as tx:
         rows = sorted(stop_rows(tx, context.clock.now()), key=lambda row: not row["in_force"])
     if context.args.json:
         print_json(rows)

@@ -9,7 +9,7 @@ def run(context: Context) -> int:
     from tidegauge.service.tickets import ticket_rows
     from tidegauge.storage import evidence
 
-    with context.store() as store, store.read() as tx:
+    with context.existing_store() as store, store.read() as tx:
         rows = ticket_rows(tx)
         names = sorted({str(row["subject"]["deployment"]) for row in rows if "deployment" in row["subject"]})
         found = evidence.deployments(tx, names)

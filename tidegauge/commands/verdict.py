@@ -11,7 +11,7 @@ def run(context: Context) -> int:
     from tidegauge.service.verdict import verdict
 
     args, config = context.args, context.config()
-    with context.store() as store, store.read() as tx:
+    with context.existing_store() as store, store.read() as tx:
         if not args.unseen:
             intents.check(tx, config, [args.intent], "verdict --intent")
         found = verdict(tx, config.slo, args.intent, args.deployment)
