@@ -100,7 +100,8 @@ class Bucket:
             try:
                 await asyncio.sleep(start - now)
             except asyncio.CancelledError:
-                self._free_at -= takes
+                if takes < float("inf"):
+                    self._free_at -= takes
                 raise
 
 

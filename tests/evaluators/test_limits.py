@@ -112,6 +112,22 @@ def test_a_bucket_takes_back_what_nobody_waits_for_any_more() -> None:
     asyncio.run(run())
 
 
+def test_a_bucket_of_nothing_lets_nobody_through() -> None:
+    async def run() -> int:
+        bucket = Bucket(0, Time())
+        await bucket.take(1)  # the burst
+        passed = 0
+        for _ in range(3):
+            try:
+                await asyncio.wait_for(bucket.take(1), 0.01)
+                passed += 1
+            except TimeoutError:
+                pass
+        return passed
+
+    assert asyncio.run(run()) == 0
+
+
 def test_a_breaker_opens_lets_one_try_and_closes() -> None:
     time = Time()
     breaker = Breaker(time)
