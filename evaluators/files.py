@@ -6,6 +6,7 @@ every line.
 """
 
 import gzip
+from codecs import BOM_UTF8
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
@@ -184,7 +185,7 @@ def _in_order(verdicts: Iterable[Verdict]) -> Iterator[Verdict]:
 def _request(data: bytes, number: int, report: _Collector) -> tuple[Request, _Read]:
     """The request of a line. Raises ValueError where it is none."""
     try:
-        value = msgspec.json.decode(data)
+        value = msgspec.json.decode(data.removeprefix(BOM_UTF8))
     except (RecursionError, UnicodeDecodeError):
         raise ValueError("the line is no JSON") from None
     line = msgspec.convert(value, _Line)

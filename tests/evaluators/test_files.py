@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from codecs import BOM_UTF8
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,13 @@ def test_bad_lines_are_counted_and_the_rest_is_evaluated(tmp_path: Path) -> None
     assert (report.summary["lines"], report.summary["evaluated"], report.summary["bad"]) == (8, 2, 6)
     assert [p["line"] for p in report.summary["problems"]] == [2, 3, 4, 5, 6, 7]
     assert [r["id"] for r in read(out)] == ["a", "a", 2, 2]
+
+
+def test_a_byte_order_mark_costs_no_line(tmp_path: Path) -> None:
+    source = write(tmp_path / "in.jsonl", *ROWS)
+    source.write_bytes(BOM_UTF8 + source.read_bytes())
+    report = evaluate_file(source, tmp_path / "out.jsonl", OFFLINE)
+    assert (report.summary["lines"], report.summary["bad"]) == (4, 0)
 
 
 def test_a_line_of_a_request_log_is_read(tmp_path: Path) -> None:
