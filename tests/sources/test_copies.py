@@ -2,7 +2,8 @@
 
 import gzip
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,26 @@ class Rotated:
         assert found["blocks"]["planned"] == found["blocks"]["lost"] == 0
         with self.store.read() as tx:
             assert ticket_rows(tx) == []
+
+    def take(self, what: str, amount: int) -> None:
+        """One of `STEPS`."""
+        getattr(self, what)(*([amount] if what in ("write", "compress") else []))
+
+
+@contextmanager
+def whole_life(suffix: str) -> Iterator[Rotated]:
+    """A log with a store of its own. In the end, whatever came before, each line counts once."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(f"sqlite:///{folder}/store.db")
+        migrate(store)
+        log = Rotated(store, Path(folder) / "logs", suffix)
+        yield log
+        while log.compressing:
+            log.compress(100)
+        for _ in range(2):
+            log.look()
+        log.counted_once()
+        store.close()
 
 
 @pytest.fixture(params=COMPRESS)
@@ -198,15 +219,6 @@ STEPS = st.one_of(
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from(sorted(COMPRESS)), st.lists(STEPS, max_size=25))
 def test_every_line_counts_once_whenever_the_looks_come(suffix: str, steps: list[tuple[str, int]]) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        store = Store(f"sqlite:///{folder}/store.db")
-        migrate(store)
-        log = Rotated(store, Path(folder) / "logs", suffix)
+    with whole_life(suffix) as log:
         for what, amount in steps:
-            getattr(log, what)(*([amount] if what in ("write", "compress") else []))
-        while log.compressing:
-            log.compress(100)
-        for _ in range(2):
-            log.look()
-        log.counted_once()
-        store.close()
+            log.take(what, amount)

@@ -5,6 +5,7 @@ import io
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -55,7 +56,7 @@ class Log:
         return found["sampled"], found["repeats"]
 
     @property
-    def status(self) -> dict[str, object]:
+    def status(self) -> dict[str, Any]:
         with self.store.read() as tx:
             return status(tx, self.clock.now())
 

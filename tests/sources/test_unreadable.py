@@ -1,7 +1,6 @@
 """A file that cannot be read: the others go on, it is named, and nothing is lost or counted twice over it."""
 
 import gzip
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -10,13 +9,12 @@ from hypothesis import strategies as st
 
 from pipelines.sources.build import Sources
 from pipelines.sources.source import Planning
-from tests.sources.test_copies import COMPRESS, STEPS, Rotated
+from tests.sources.test_copies import COMPRESS, STEPS, Rotated, whole_life
 from tests.sources.test_file_planner import Log, lines
 from tests.support.ingest import begin, work_off
 from tests.support.unreadable import unreadable
 from tidegauge.config_sources import SourceSection
 from tidegauge.storage import ledger
-from tidegauge.storage.migrations import migrate
 from tidegauge.storage.store import Store
 
 
@@ -39,7 +37,7 @@ def look(log: Log | Rotated, *denied: Path, final: bool = False) -> str:
 def nothing_lost(log: Log) -> None:
     with log.store.read() as tx:
         assert tx.rows("list_tickets") == []
-    assert log.status["blocks"]["lost"] == 0  # type: ignore[index]
+    assert log.status["blocks"]["lost"] == 0
 
 
 @pytest.mark.parametrize("name", ["b.jsonl", "b.jsonl.gz", "b.jsonl.zst"])
@@ -131,19 +129,10 @@ HIDDEN = st.tuples(st.just("hidden"), st.lists(st.integers(0, 9), max_size=3))
 def test_every_line_counts_once_whatever_could_not_be_read_meanwhile(
     suffix: str, steps: list[tuple[str, int | list[int]]]
 ) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        store = Store(f"sqlite:///{folder}/store.db")
-        migrate(store)
-        log = Rotated(store, Path(folder) / "logs", suffix)
+    with whole_life(suffix) as log:
         for what, amount in steps:
             if isinstance(amount, list):
                 there = sorted(log.folder.iterdir())
                 look(log, *{there[n % len(there)] for n in amount} if there else ())
             else:
-                getattr(log, what)(*([amount] if what in ("write", "compress") else []))
-        while log.compressing:
-            log.compress(100)
-        for _ in range(2):
-            log.look()
-        log.counted_once()
-        store.close()
+                log.take(what, amount)

@@ -4,7 +4,7 @@ import builtins
 import errno
 import io
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,9 @@ _open = io.open
 
 
 @contextmanager
-def unreadable(*paths: Path, inodes: Collection[int] = ()) -> Iterator[None]:
-    """Opening one of the paths, or a file of one of the inodes, is denied."""
-    denied = {*inodes, *(path.stat().st_ino for path in paths)}
+def unreadable(*paths: Path) -> Iterator[None]:
+    """Opening one of the files is denied, by whatever path."""
+    denied = {path.stat().st_ino for path in paths}
 
     def guarded(file: Any, *args: Any, **names: Any) -> Any:
         try:
