@@ -4,6 +4,7 @@ Calls stay in flight across elements; `submit` blocks only while the window is f
 """
 
 import asyncio
+import gc
 import threading
 import time
 from collections import deque
@@ -16,6 +17,13 @@ from tidegauge.domain import Request, Verdict
 
 _GRACE = 5.0
 """Seconds beyond their deadline after which calls are given up on, whatever they are doing."""
+
+_YOUNG = 20_000
+"""New objects after which the garbage collector looks for cycles (CPython: 700).
+
+A block's samples and hundreds of calls in flight are objects that live: it walked them over and over, found next to
+nothing, and held up all calls meanwhile.
+"""
 
 
 class _Call(NamedTuple):
@@ -44,6 +52,7 @@ class JudgeWindow:
         self._woken = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
+        _collect_rarely()
         if cascade.judges:
             self._open(cascade.judges)
 
@@ -163,3 +172,10 @@ class JudgeWindow:
             await asyncio.wait(tasks, timeout=_GRACE)
         for judge in self._cascade.judges:
             await judge.close()
+
+
+def _collect_rarely() -> None:
+    """For the whole process, which is a worker; a collector that is off, or rarer already, stays as it is."""
+    young, *older = gc.get_threshold()
+    if 0 < young < _YOUNG:
+        gc.set_threshold(_YOUNG, *older)

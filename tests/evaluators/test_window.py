@@ -1,6 +1,7 @@
 """The window: bounded, across elements, nothing lost, nothing held up."""
 
 import asyncio
+import gc
 import threading
 import time
 
@@ -150,3 +151,14 @@ def test_a_judge_that_is_down_does_not_hold_up_the_stream(monkeypatch: pytest.Mo
     assert {v.state for v in verdicts} == {EvaluationState.PENDING}
     assert len(verdicts) == 500
     assert time.monotonic() - start < 20
+
+
+@pytest.mark.parametrize(("before", "after"), [((700, 10, 10), 20_000), ((50_000, 9, 9), 50_000), ((0, 10, 10), 0)])
+def test_the_collector_leaves_the_calls_in_flight_alone(before: tuple[int, int, int], after: int) -> None:
+    usual = gc.get_threshold()
+    gc.set_threshold(*before)
+    try:
+        with JudgeServer() as server, JudgeWindow(cascade_of(NAMES, settings_of(server))):
+            assert gc.get_threshold() == (after, *before[1:])
+    finally:
+        gc.set_threshold(*usual)
