@@ -8,7 +8,7 @@ import msgspec
 
 from tidegauge.domain import TESTED_TIERS, Block, Deployment, Micros, Sample, test_block
 from tidegauge.storage import sampling
-from tidegauge.storage.histogram import add
+from tidegauge.storage.histogram import merge
 from tidegauge.storage.ledger import Claim
 from tidegauge.storage.store import Row, Transaction
 
@@ -217,14 +217,12 @@ def _add_five_minutes(tx: Transaction, rows: Sequence[tuple[Any, ...]]) -> None:
         for first, last in _stretches(sorted({row[0] for row in rows}))
         for row in tx.rows("five_minutes_between", first=first, last=last)
     }
-    written = []
-    for values in rows:
-        row = dict(zip(_FIVE, values, strict=True))
-        old = kept.get((row["bucket"], row["segment"]))
-        if old is not None:
-            for name in ("latency", "retrieval_latency"):
-                row[name] = add(bytes(old[name]), row[name])
-        written.append(row)
+    written = [dict(zip(_FIVE, values, strict=True)) for values in rows]
+    again = [(row, kept[key]) for row in written if (key := (row["bucket"], row["segment"])) in kept]
+    for name in ("latency", "retrieval_latency"):
+        merged = merge([(bytes(old[name]), row[name]) for row, old in again])
+        for (row, _), histogram in zip(again, merged, strict=True):
+            row[name] = histogram
     tx.bulk("add_five_minutes", written)
 
 
