@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from pipelines.cutter import READ_BYTES
 from pipelines.sources import kafka_client
 from pipelines.sources.kafka_client import Cluster, said
 from pipelines.sources.kafka_lines import Index, members, whole_lines, with_members
@@ -22,7 +23,9 @@ STALL_SECONDS = 10.0
 """Without a record for so long a block is given back."""
 
 _POLL_SECONDS = 0.25
-_AT_ONCE = 500
+_AT_ONCE = 1_000
+"""Records read together at most; fewer where they are large, see READ_BYTES."""
+
 _READ_AHEAD_KB = 4 << 10
 
 _OWN = {
@@ -45,10 +48,11 @@ class KafkaReader:
         self._section = section
         self._cluster = cluster
         self._consumer: Consumer | None = None
+        self._at_once = _AT_ONCE // 10
         self.index = Index()
 
     def read(self, claimed: Claimed) -> Iterator[bytes]:
-        """The block's records as JSON lines, some hundred at a time. As `Source.read`."""
+        """The block's records as JSON lines, some READ_BYTES at a time. As `Source.read`."""
         from confluent_kafka import KafkaException
 
         block = claimed.block
@@ -56,7 +60,9 @@ class KafkaReader:
         self.index = Index()
         try:
             for records in self._records(block):
-                yield self._lines(records)
+                lines = self._lines(records)
+                self._at_once = max(1, min(_AT_ONCE, READ_BYTES * len(records) // len(lines)))
+                yield lines
         except KafkaException as error:
             raise SourceError(f"{block.path}: {said(error)}") from error
         self._check(claimed)
@@ -103,7 +109,7 @@ class KafkaReader:
         if first is None:
             return {}, reached
         kept: dict[int, Message] = {}
-        for message in (first, *consumer.consume(_AT_ONCE, 0)):
+        for message in (first, *consumer.consume(self._at_once, 0)):
             offset = message.offset() or 0
             if (error := message.error()) is not None:
                 self._judge(block, error)
