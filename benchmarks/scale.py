@@ -1,15 +1,17 @@
 """How the job grows: with task managers, with the log, and what Flink and Kafka cost beside a plain `run`.
 
-    python -m benchmarks.scale [judges] [overhead] [growth] [idle]
+    python -m benchmarks.scale [judges] [overhead] [growth] [idle] [small] [short]
 
 Wants TIDEGAUGE_TEST_ENGINES (see `make engines`) and TIDEGAUGE_TEST_POSTGRESQL_URL. Every figure is a ratio of
 two measurements of this run:
 
 judges    answers a second of the judge of a job that waits for it: two task managers against one
 overhead  CPU seconds, user and system, of Flink and a worker reading from Kafka, against `tidegauge run`, which is one
-          process too, on the same log in a file, both on PostgreSQL; the broker's own are given beside it. Of two logs
-          of 2 kB a line, contexts included, so that what starts cost can be told from what a record costs, and of one
-          whose lines of 300 bytes give a worker next to nothing to do. Wants 25 GB of disk and half an hour
+          process too, on the same log in a file, both on PostgreSQL, in turn, and the median of three rounds; the
+          broker's own are given beside it. A log of 5,000,000 lines of 2 kB, contexts included. Wants 25 GB of disk
+          and 20 minutes
+small     the same with lines of 300 bytes, which give a worker next to nothing to do
+short     the same with 400,000 lines of 2 kB, which are less than the starts
 idle      CPU seconds a second of all processes of a stream to which nothing comes: its own and the engine's
 growth    seconds and resident memory of `tidegauge run`: a log of ten times the records against one
 
@@ -26,6 +28,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import psutil
@@ -43,7 +46,9 @@ from tidegauge.testing.judge_server import JudgeServer
 JUDGED = 1_600
 CONCURRENCY = 8
 LATENCY = 0.2
-OVERHEAD_RECORDS = (400_000, 5_000_000)
+OVERHEAD_RECORDS = 5_000_000
+SHORT_RECORDS = 400_000
+ROUNDS = 3
 GROWTH_RECORDS = 500_000
 IDLE_SECONDS = 60
 
@@ -99,40 +104,37 @@ def judges(task_managers: int) -> float:
     return rate
 
 
-def overhead() -> dict[str, Any]:
-    short, long = (_overhead(count, write_log) for count in OVERHEAD_RECORDS)
-    more = {name: long[name] - short[name] for name in ("run_cpu_s", "flink_cpu_s")}
-    ratio = more["flink_cpu_s"] / more["run_cpu_s"]
-    small = _overhead(OVERHEAD_RECORDS[-1], records)
-    return {"short": short, "long": long, "ratio_of_more_records": ratio, "long_of_small_lines": small}
-
-
-def _overhead(count: int, write: Callable[[Path, int], None]) -> dict[str, float]:
+def overhead(count: int, write: Callable[[Path, int], None]) -> dict[str, Any]:
+    """Several rounds of both, one after the other, for the speed of a machine that others use changes in minutes."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write(folder / "log.jsonl", count)
-        with database() as url:
-            plain, _, _ = run(url, folder / "log.jsonl")
         broker = Kafka(engines("kafka/lib"), free_ports(2), folder / "kafka")
         broker.start()
         try:
             producer = Producer(broker.bootstrap, "requests", partitions=3)
             with (folder / "log.jsonl").open("rb") as lines:
                 producer.send(lines)
-            idle = cpu([broker.status()[0].pid])
-            with cluster(1, folder) as flink, database() as url:
-                section = {"flink": flink.section | {"parallelism": 1}}
-                config = {"sources": [{"kafka": broker.bootstrap, "topics": "requests"}], "stream": section, "job": {}}
-                with Stream(folder / "stream", "flink", url, config) as stream:
-                    parts = [part.pid for part in flink.status()]
-                    before = cpu(parts)
-                    stream.wait_until_done(count, 1_800)
-                    engine = cpu(parts) - before + cpu([stream.pid])
-                    stream.stop()
-            kafka = cpu([broker.status()[0].pid]) - idle
+            rounds = [_round(folder, broker, count, number) for number in range(ROUNDS)]
         finally:
             broker.stop()
-    return {"records": count, "run_cpu_s": plain, "flink_cpu_s": engine, "kafka_cpu_s": kafka, "ratio": engine / plain}
+    return {"records": count, "rounds": rounds, "ratio": median(r["flink_cpu_s"] / r["run_cpu_s"] for r in rounds)}
+
+
+def _round(folder: Path, broker: Kafka, count: int, number: int) -> dict[str, float]:
+    with database() as url:
+        plain, _, _ = run(url, folder / "log.jsonl")
+    idle = cpu([broker.status()[0].pid])
+    with cluster(1, folder) as flink, database() as url:
+        section = {"flink": flink.section | {"parallelism": 1}}
+        config = {"sources": [{"kafka": broker.bootstrap, "topics": "requests"}], "stream": section, "job": {}}
+        with Stream(folder / f"stream-{number}", "flink", url, config) as stream:
+            parts = [part.pid for part in flink.status()]
+            before = cpu(parts)
+            stream.wait_until_done(count, 1_800)
+            engine = cpu(parts) - before + cpu([stream.pid])
+            stream.stop()
+    return {"run_cpu_s": plain, "flink_cpu_s": engine, "kafka_cpu_s": cpu([broker.status()[0].pid]) - idle}
 
 
 def idle() -> dict[str, float]:
@@ -215,11 +217,15 @@ def main() -> None:
         one, two = judges(1), judges(2)
         found["judges"] = {"one_per_s": one, "two_per_s": two, "ratio": two / one, "ideal_one": CONCURRENCY / LATENCY}
     if "overhead" in wanted:
-        found["overhead"] = overhead()
+        found["overhead"] = overhead(OVERHEAD_RECORDS, write_log)
     if "growth" in wanted:
         found["growth"] = growth()
     if "idle" in wanted:
         found["idle"] = idle()
+    if "small" in wanted:
+        found["small"] = overhead(OVERHEAD_RECORDS, records)
+    if "short" in wanted:
+        found["short"] = overhead(SHORT_RECORDS, write_log)
     print(json.dumps(found, indent=1))
 
 
