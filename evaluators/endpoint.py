@@ -45,6 +45,8 @@ _ALTERNATIVES = 5
 _OF_THE_KEY = frozenset({401, 403})
 _OF_THE_ADDRESS = frozenset({301, 302, 307, 308, 404, 405})
 
+_RECORD_CODES = (b"context_length", b"context length", b"content_filter", b"content management policy", b"too long")
+
 _log = logging.getLogger("tidegauge")
 
 
@@ -247,7 +249,20 @@ def _phrase(status: int) -> str:
         return ""
 
 
-def names_an_option(refusal: bytes) -> bool:
+def refuses_the_request(response: Response) -> bool:
+    """Whether an option may be at fault. Some servers answer an unknown one with 422, or even 500, and name it."""
+    if response.status == 400:
+        return not names_the_record(response.body)
+    return response.status in (422, 500, 501) and _names_an_option(response.body)
+
+
+def names_the_record(refusal: bytes) -> bool:
+    """Whether an error says that this record is too long, or not wanted."""
+    said = refusal.lower()
+    return any(code in said for code in _RECORD_CODES)
+
+
+def _names_an_option(refusal: bytes) -> bool:
     """Whether an error says that an option of the request is not valid, rather than that something broke."""
     said = refusal.lower()
     named = any(word in said for words in _NAMES.values() for word in words)

@@ -22,7 +22,7 @@ import msgspec
 from evaluators import endpoint as endpoints
 from evaluators.answer import Problem, Reply, Unusable, label_probability, parse_answer, read_reply
 from evaluators.base import Outcome, content_hash
-from evaluators.endpoint import Endpoint, Hung, Response, endpoints_of, names_an_option, retry_after
+from evaluators.endpoint import Endpoint, Hung, Response, endpoints_of, names_the_record, refuses_the_request
 from evaluators.evidence import quoted
 from evaluators.prompt import AGAIN, RECORD, TASK, system_message, user_message
 from evaluators.rubric import JudgeAnswer, Rubric
@@ -43,7 +43,6 @@ BYTES_A_TOKEN = 2
 
 _TRANSIENT = frozenset({0, 408, 409, 425, 429})
 _OF_THE_RECORD = frozenset({413, 422})
-_RECORD_CODES = (b"context_length", b"context length", b"content_filter", b"content management policy", b"too long")
 _ATTEMPTS, _HANGS = 5, 3
 """HTTP requests for one answer where the endpoint is busy or broken, and how many of them may hang."""
 
@@ -221,9 +220,9 @@ class _Call:
                 self._owed = False
                 return response
             if status == 429:
-                wait = max(wait, retry_after(response.headers, time.time()))
+                wait = max(wait, endpoints.retry_after(response.headers, time.time()))
             problem = endpoint.describe(response)
-            if status in _OF_THE_RECORD or (status == 400 and _names_the_record(response.body)):
+            if status in _OF_THE_RECORD or (status == 400 and names_the_record(response.body)):
                 endpoint.breaker.succeeded()
                 raise _Refused(f"refused: {endpoint.host} does not take the record: {status}")
             if endpoint.breaker.is_open or (status not in _TRANSIENT and status < 500):
@@ -237,7 +236,7 @@ class _Call:
         while True:
             asked_with = endpoint.known
             response = await self._post(endpoint, endpoint.body(messages, self._judge.rubric.response, self._draw))
-            if not _refuses_the_request(response):
+            if not refuses_the_request(response):
                 return response
             # Of many calls that are refused at once, one steps down for all of them.
             if asked_with == endpoint.known and not endpoint.step_down(response.body):
@@ -246,9 +245,7 @@ class _Call:
 
     async def _post(self, endpoint: Endpoint, body: bytes) -> Response:
         """One HTTP request, once limits, breaker and budget allow it. Raises Hung, _Unavailable, _Spent."""
-        tokens, most = len(body) // BYTES_A_TOKEN, self._judge.settings.max_output_tokens
-        await endpoint.requests.take(1)
-        await endpoint.tokens.take(tokens + most)
+        tokens, most = await self._take(endpoint, body)
         await endpoint.concurrency.enter()
         try:
             await endpoint.pause.wait()
@@ -278,17 +275,35 @@ class _Call:
         wait = self._judge.settings.hedge_seconds
         if wait is None:
             return await endpoint.post(body)
-        tasks = {asyncio.create_task(endpoint.post(body))}
-        done, _ = await asyncio.wait(tasks, timeout=wait)
-        if not done:
-            self._calls += 1
-            tasks.add(asyncio.create_task(endpoint.post(body)))
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in tasks - done:
-            task.cancel()
-            with suppress(asyncio.CancelledError, Hung):
-                await task
-        return done.pop().result()
+        first = asyncio.create_task(endpoint.post(body))
+        tasks = {first}
+        try:
+            done, _ = await asyncio.wait(tasks, timeout=wait)
+            if not done:
+                tasks.add(asyncio.create_task(self._once_more(endpoint, body, first)))
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            return done.pop().result()
+        finally:
+            for task in tasks:
+                task.cancel()
+                with suppress(asyncio.CancelledError, Hung):
+                    await task
+
+    async def _once_more(self, endpoint: Endpoint, body: bytes, first: asyncio.Task[Response]) -> Response:
+        """A second request counts as any other; where the budget does not allow it, the first one's response."""
+        tokens, most = await self._take(endpoint, body)
+        spending = self._judge._spending
+        if spending is not None and not await spending.reserve(tokens, most):
+            return await first
+        self._calls += 1
+        return await endpoint.post(body)
+
+    async def _take(self, endpoint: Endpoint, body: bytes) -> tuple[int, int]:
+        """Waits for the limits a minute; the tokens of the request and the most of an answer."""
+        tokens, most = len(body) // BYTES_A_TOKEN, self._judge.settings.max_output_tokens
+        await endpoint.requests.take(1)
+        await endpoint.tokens.take(tokens + most)
+        return tokens, most
 
     def _count(self, endpoint: Endpoint, reply: Reply) -> None:
         """Adds what a reply took; an endpoint that does not say leaves the cost unknown."""
@@ -365,17 +380,6 @@ def _is_address(url: str) -> bool:
         return address.scheme in ("http", "https") and bool(address.hostname)
     except ValueError:  # brackets that hold no address
         return False
-
-
-def _refuses_the_request(response: Response) -> bool:
-    """Whether an option may be at fault. Some servers answer an unknown one with 422, or even 500, and name it."""
-    if response.status == 400:
-        return not _names_the_record(response.body)
-    return response.status in (422, 500, 501) and names_an_option(response.body)
-
-
-def _names_the_record(body: bytes) -> bool:
-    return any(code in body.lower() for code in _RECORD_CODES)
 
 
 def _used(response: Response) -> Usage | None:

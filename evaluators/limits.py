@@ -39,20 +39,25 @@ class Concurrency:
         self.limit = float(most)
 
     async def enter(self) -> None:
-        while self._in_flight >= max(1, int(self.limit)):
-            future = asyncio.get_running_loop().create_future()
-            self._waiting.append(future)
-            try:
-                await future
-            except asyncio.CancelledError:
-                if future.done() and not future.cancelled():
-                    self._wake()  # the turn was given to a call that is gone
-                raise
-        self._in_flight += 1
+        if self._in_flight < self._allowed:
+            self._in_flight += 1
+            return
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self.leave()  # the turn was given to a call that is gone
+            raise
 
     def leave(self) -> None:
         self._in_flight -= 1
-        self._wake()
+        self._give_turns()
+
+    @property
+    def _allowed(self) -> int:
+        return max(1, int(self.limit))
 
     @property
     def overloaded(self) -> bool:
@@ -63,6 +68,7 @@ class Concurrency:
         self._fastest = min(latency, self._fastest * 1.01)
         if self.limit < self._most and latency <= SLOW * self._fastest:
             self.limit = min(self._most, self.limit + _GROWTH / self.limit)
+            self._give_turns()
 
     def troubled(self) -> None:
         """A 429 or a timeout: where there are many, shrinks, but once for all calls that were in flight together."""
@@ -72,12 +78,13 @@ class Concurrency:
             self._shrunk_at = now
             self.limit = max(1.0, self.limit * SHRINK)
 
-    def _wake(self) -> None:
-        while self._waiting:
-            future = self._waiting.popleft()
-            if not future.done():
-                future.set_result(None)
-                return
+    def _give_turns(self) -> None:
+        """To those who wait, who are in flight from here on."""
+        while self._waiting and self._in_flight < self._allowed:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                self._in_flight += 1
+                turn.set_result(None)
 
 
 class Bucket:

@@ -286,6 +286,18 @@ def test_a_hedge_takes_the_faster_answer() -> None:
     assert outcome.score.usage.calls == 2
 
 
+def test_a_hedge_is_a_call_of_the_budget() -> None:
+    purses = Purse(1), Purse(2)
+    for purse, asked in zip(purses, (1, 2), strict=True):
+        with JudgeServer(latency=0.3) as server:
+            (outcome,) = ask(server, hedge_seconds=0.05, services={"spending": purse})
+            assert server.counters.requests == asked
+        assert outcome.state is JUDGED
+        assert outcome.score.usage is not None
+        assert outcome.score.usage.calls == asked
+    assert [purse.calls for purse in purses] == [-1, 0]
+
+
 def test_a_further_draw_is_an_independent_one() -> None:
     with JudgeServer() as server:
 

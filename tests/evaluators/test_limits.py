@@ -77,6 +77,33 @@ def test_never_more_in_flight_than_the_limit_and_a_cancelled_one_gives_its_turn_
     assert asyncio.run(run()) == 3
 
 
+def test_those_who_wait_go_on_when_the_limit_grows() -> None:
+    async def run() -> list[int]:
+        limit, running = Concurrency(64, Time()), 0
+
+        async def call() -> None:
+            nonlocal running
+            await limit.enter()
+            running += 1
+
+        limit.limit = 2.0
+        tasks = [asyncio.create_task(call()) for _ in range(100)]
+        seen = []
+        for answers in (0, 400, 4_000):
+            for _ in range(answers):
+                limit.answered(0.2)
+            await asyncio.sleep(0.01)
+            seen.append(running)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return seen
+
+    first, then, last = asyncio.run(run())
+    assert (first, last) == (2, 64)
+    assert 40 < then < 64
+
+
 def test_a_bucket_lets_a_second_s_worth_through_and_then_the_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     time = Time()
     slept: list[float] = []
