@@ -118,6 +118,22 @@ def test_what_lost_its_traffic_meanwhile_is_not_rolled_back(store: Store, receiv
         assert incidents.incident_rows(tx)[0]["state"] == "resolved"  # a breach it was
 
 
+@pytest.mark.parametrize("mode", ["dry_run", "approve"])
+def test_what_a_person_rolled_back_by_hand_is_resolved_and_stays_a_breach(
+    store: Store, receiver: WebhookReceiver, mode: str
+) -> None:
+    before(store)
+    incident = breach(store, mode=mode)
+    with store.write() as tx:
+        incidents.resolve(tx, str(incident), "ann", "rolled back by hand", at(14))
+    run(store, receiver, clock(14), mode=mode)
+    assert stages(store, incident) == ["proposed", "verified"]
+    assert receiver.deliveries == []
+    with store.read() as tx:
+        assert incidents.incident_rows(tx)[0]["state"] == "resolved"
+        assert [row["deployment"] for row in tx.rows("breached_deployments", intent="refunds")] == [NEW.id]
+
+
 def test_a_cool_down_keeps_an_intent_from_flapping(store: Store, receiver: WebhookReceiver) -> None:
     breach(store)
     now = clock(13)

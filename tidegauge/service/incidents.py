@@ -186,7 +186,7 @@ def cancel(tx: Transaction, incident: str, who: str, why: str, now: Micros) -> N
 
 
 def resolve(tx: Transaction, incident: str, who: str, why: str, now: Micros) -> None:
-    """A person has seen to it. Raises UsageError where nothing was sent yet, or all is over."""
+    """A person has seen to it, by hand where nothing was sent. Raises UsageError where all is over."""
     move(tx, incident, Stage.VERIFIED, who=who, why=why, now=now, what="resolved")
     stop_deliveries(tx, incident, now)
 

@@ -10,8 +10,8 @@ from tidegauge.errors import UsageError
 from tidegauge.storage.store import Transaction
 
 TRANSITIONS: Mapping[Stage, frozenset[Stage]] = {
-    Stage.PROPOSED: frozenset({Stage.APPROVED, Stage.FAILED, Stage.CANCELLED}),
-    Stage.APPROVED: frozenset({Stage.SENT, Stage.FAILED, Stage.CANCELLED}),
+    Stage.PROPOSED: frozenset({Stage.APPROVED, Stage.VERIFIED, Stage.FAILED, Stage.CANCELLED}),
+    Stage.APPROVED: frozenset({Stage.SENT, Stage.VERIFIED, Stage.FAILED, Stage.CANCELLED}),
     Stage.SENT: frozenset({Stage.ACKNOWLEDGED, Stage.VERIFIED, Stage.FAILED, Stage.CANCELLED}),
     Stage.ACKNOWLEDGED: frozenset({Stage.VERIFIED, Stage.FAILED}),
     Stage.FAILED: frozenset({Stage.APPROVED, Stage.VERIFIED, Stage.CANCELLED}),
