@@ -266,11 +266,33 @@ def test_what_could_not_be_asked_is_taken_up_by_the_same_run(
     again = ["rejudge", "--since", "2026-01-01T00:00:00Z", "--rubric", "hallucination@1.1.0", "--json"]
     capsys.readouterr()
     assert main(again) == 0
-    first = json.loads(capsys.readouterr().out)
+    said = capsys.readouterr()
+    first = json.loads(said.out)
     assert (first["judged"], first["pending"]) == (7, 5)
+    assert "5 could not be asked; go on with the same command" in said.err
     assert main(again) == 0
     second = json.loads(capsys.readouterr().out)
     assert (second["judged"], second["compared"], second["run"]) == (5, 12, first["run"])
+
+
+def test_what_a_spent_budget_left_is_taken_up_by_the_same_run(
+    tmp_path: Path, judge: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tidegauge.service.rejudge.PORTION", 6)
+    ingest(tmp_path, 24)
+    config = (tmp_path / "tidegauge.yaml").read_text()
+    again = ["rejudge", "--since", "2026-01-01T00:00:00Z", "--rubric", "hallucination@1.1.0", "--json"]
+    capsys.readouterr()
+    (tmp_path / "tidegauge.yaml").write_text(config.replace("model: m", "model: m, budget: {calls_per_day: 28}"))
+    assert main(again) == 0
+    said = capsys.readouterr()
+    first = json.loads(said.out)
+    assert (first["judged"], first["unscored"], first["pending"], first["spent"]) == (4, 0, 2, 2)
+    assert "the day's budget is spent; go on tomorrow with the same command" in said.err
+    (tmp_path / "tidegauge.yaml").write_text(config)
+    assert main(again) == 0
+    second = json.loads(capsys.readouterr().out)
+    assert (second["judged"], second["compared"], second["spent"], second["run"]) == (20, 24, 0, first["run"])
 
 
 def test_a_judge_of_something_else_takes_no_part_in_the_cascade(

@@ -43,8 +43,10 @@ def run(context: Context) -> int:
         print_json({**found, **done})
     else:
         print(text(found))
-    if done["pending"]:
-        note(f"{done['pending']} could not be asked; go on with: tidegauge rejudge --since {args.since} --run {run_id}")
+    if done["spent"]:
+        note("the day's budget is spent; go on tomorrow with the same command")
+    elif done["pending"]:
+        note(f"{done['pending']} could not be asked; go on with the same command")
     return 0
 
 
