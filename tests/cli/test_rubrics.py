@@ -301,7 +301,27 @@ def test_a_judge_of_something_else_takes_no_part_in_the_cascade(
     config = tmp_path / "tidegauge.yaml"
     config.write_text(config.read_text().replace("model: m", "model: m, rubric: relevance@1.0.0"))
     assert main(["check"]) == 2
-    assert "relevance@1.0.0 measures answer_relevance, not hallucination" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "judge.rubric: relevance@1.0.0 measures answer_relevance, not hallucination" in said
+    assert "evaluation.indicators" in said
+
+
+@pytest.mark.parametrize("name", ["judge", "jury"])
+def test_the_past_is_judged_again_for_hallucination_only(
+    name: str, tmp_path: Path, judge: tuple[JudgeServer, Mood], capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = ingest(tmp_path)
+    config = tmp_path / "tidegauge.yaml"
+    config.write_text(config.read_text() + "judges: {jury: {panel: [judge]}}\n")
+    asked, before = judge[0].counters.requests, everything(url)
+    again = ["rejudge", "--since", "2026-01-01T00:00:00Z", "--judge", name]
+    capsys.readouterr()
+    assert main([*again, "--rubric", "refusal@1.0.0"]) == 2
+    said = capsys.readouterr()
+    assert "rejudge: refusal@1.0.0 measures refusal, not hallucination; name a judge" in said.err
+    assert "evaluation.indicators" in said.err
+    assert (said.err.count("\n"), judge[0].counters.requests, everything(url)) == (1, asked, before)
+    assert main([*again, "--rubric", "factuality@1.0.0"]) == 0
 
 
 def test_own_rubrics_and_own_evaluators_may_lie_side_by_side(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """`tidegauge rejudge`: the past by another judge or rubric."""
 
+from pathlib import Path
 from typing import Any
 
 from tidegauge import show
@@ -11,7 +12,8 @@ from tidegauge.errors import UsageError
 
 def run(context: Context) -> int:
     """Scores stored samples anew as shadow verdicts, and compares."""
-    from evaluators.build import build_judge, judge_section, with_rubric
+    from evaluators.build import build_judge, judge_section, measures_hallucination, with_rubric
+    from evaluators.rubric import load_rubric
     from tidegauge.service.judging import StoreServices
     from tidegauge.service.rejudge import Past, compare, rejudge
 
@@ -20,6 +22,7 @@ def run(context: Context) -> int:
     if not section.on:
         raise UsageError(f"rejudge: judge {args.judge!r} has no base_url; configure it, or name another with --judge")
     rubric = args.rubric or section.rubric
+    measures_hallucination("rejudge", load_rubric(rubric, Path(config.rubrics)))
     now = context.clock.now()
     since = micros(args.since)
     run_id = args.run or short_hash(args.judge, section.model, rubric, str(since), args.until or "", args.intent)
