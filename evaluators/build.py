@@ -13,7 +13,7 @@ from evaluators.injection import Injection
 from evaluators.judge import Judge
 from evaluators.panel import Panel, Repeated
 from evaluators.plugins import own_evaluators
-from evaluators.rubric import load_rubric
+from evaluators.rubric import Rubric, load_rubric
 from evaluators.rules import Rules
 from tidegauge.config import Config, JudgeSection
 from tidegauge.domain import HALLUCINATION, Calibration, CapabilityMemory, Spending, Value, VerdictCache
@@ -56,7 +56,8 @@ def build_cascade(config: Config, services: Services | None = None) -> Cascade:
             if not section.on:
                 continue
             evaluator, kept = build_judge(config, wanted.name, services), judges
-            _measures_hallucination(evaluator)
+            for rubric in getattr(evaluator, "rubrics", ()):
+                measures_hallucination(f"{wanted.name}.rubric", rubric)
         kept.append(Step(evaluator=evaluator, stop_below=wanted.stop_below, stop_above=wanted.stop_above))
     if not offline:
         raise ConfigError(f"evaluation.evaluators: name at least one of {', '.join(OFFLINE)}")
@@ -124,10 +125,10 @@ def with_rubric(config: Config, name: str, rubric: str) -> Config:
     return msgspec.structs.replace(config, judges={**config.judges, name: changed})
 
 
-def _measures_hallucination(judge: AskingEvaluator) -> None:
-    for rubric in getattr(judge, "rubrics", ()):
-        if rubric.indicator != HALLUCINATION:
-            raise ConfigError(
-                f"{judge.name}.rubric: {rubric.reference} measures {rubric.indicator}, not {HALLUCINATION}; "
-                "it may be used with `tidegauge rejudge`"
-            )
+def measures_hallucination(who: str, rubric: Rubric) -> None:
+    """Raises ConfigError, by what `who` names, where the rubric measures something else."""
+    if rubric.indicator != HALLUCINATION:
+        raise ConfigError(
+            f"{who}: {rubric.reference} measures {rubric.indicator}, not {HALLUCINATION}; "
+            "name a judge with it under evaluation.indicators instead"
+        )

@@ -56,18 +56,23 @@ def endpoints_of(judge: JudgeSection) -> tuple[EndpointSection, ...]:
     return (first, *judge.fallbacks)
 
 
-def all_endpoints(config: Config) -> tuple[EndpointSection, ...]:
-    """Of all judges that samples are judged by, the members of panels among them."""
+def asked_judges(config: Config) -> tuple[JudgeSection, ...]:
+    """Those that samples are judged by, each once; in a panel's place its members."""
     judges = {"judge": config.judge, **config.judges}
     names = [step.name for step in config.evaluation.steps] + list(config.evaluation.indicators.values())
-    found: dict[EndpointSection, None] = {}
+    found = []
     while names:
-        judge = judges.pop(names.pop(), None)
+        judge = judges.pop(names.pop(0), None)
         if judge is not None and judge.panel:
             names += judge.panel
         elif judge is not None and judge.on:
-            found |= dict.fromkeys(endpoints_of(judge))
+            found.append(judge)
     return tuple(found)
+
+
+def all_endpoints(config: Config) -> tuple[EndpointSection, ...]:
+    """Of all of them, each once."""
+    return tuple(dict.fromkeys(endpoint for judge in asked_judges(config) for endpoint in endpoints_of(judge)))
 
 
 class Response(NamedTuple):

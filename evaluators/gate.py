@@ -1,7 +1,8 @@
 """The gate before a rubric's release: it may not agree with people less than the version before it did.
 
 Both versions judge the same cases. The release passes where sensitivity, specificity and kappa are each at least the
-lower limit of the older version's 95 % interval. A case without a usable answer counts against the version that had it.
+lower limit of the older version's 95 % interval. A case without a usable answer counts against the version that had it;
+one that the judge could not be asked about says nothing of either, and nothing is released.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,7 @@ from typing import Any, NamedTuple
 from evaluators.base import AskingEvaluator
 from evaluators.cascade import Cascade, Step
 from evaluators.window import JudgeWindow
-from tidegauge.domain import Request, Verdict
+from tidegauge.domain import EvaluationState, Request, Verdict
 from tidegauge.slo.agreement import Agreement, Judged, agreement
 
 MEASURES = ("sensitivity", "specificity", "kappa")
@@ -32,6 +33,11 @@ def judged(judge: AskingEvaluator, requests: Sequence[Request]) -> dict[str, Ver
             found += window.finished()
         found += window.drain()
     return {verdict.request_id: verdict for verdict in found}
+
+
+def asked(verdict: Verdict) -> bool:
+    """Whether the judge was asked at all. Where it was away, or its budget was spent, its answer is still to come."""
+    return verdict.state is not EvaluationState.PENDING and not verdict.spent
 
 
 def gate(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from evaluators.endpoint import asked_judges
 from pipelines.notes import Notes
 from pipelines.sources.build import Sources
 from pipelines.sources.source import Planning
@@ -107,8 +108,8 @@ class Plan(StoreDoFn):
 
 def sweep_size(config: Config) -> int:
     """Samples of a stream's sweep: some rounds of the judges' concurrency."""
-    asked = [judge.concurrency for judge in (config.judge, *config.judges.values()) if judge.on]
-    return SWEEP_ROUNDS * max(asked) if asked else SWEEP_PORTION
+    asked = asked_judges(config)
+    return SWEEP_ROUNDS * max(judge.concurrency for judge in asked) if asked else SWEEP_PORTION
 
 
 def shed_by(config: Config, now: Micros) -> Micros | None:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import msgspec
 
 from evaluators.build import build_cascade, build_further
+from evaluators.endpoint import asked_judges
 from pipelines import sampling
 from tidegauge.config import Config
 from tidegauge.config_sources import SourceSection
@@ -64,8 +65,8 @@ def prepare(config: Config, store: Store, clock: Clock, progress: Progress) -> N
     retry_conflicts(sampling.prepare, store, clock, config.sampling.rate, given, _log.warning)
     for line in retry_conflicts(declare_objectives, store, config, clock.now()):
         progress("objective", changed=line)
-    if config.judge.base_url is None:
-        progress("judge", state="not configured: heuristics alone decide")
+    if not asked_judges(config):
+        progress("judge", state="none is asked: heuristics alone decide")
 
 
 def _status(store: Store, clock: Clock) -> dict[str, Any]:

@@ -62,3 +62,25 @@ def test_a_webhook_without_a_secret_that_signs_it_is_an_error(
 def test_where_nothing_is_sent_no_secret_is_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(SECRET, raising=False)
     assert main(["--config", config(tmp_path, f"sqlite:///{tmp_path}/x.db", 0.2), "check"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("judges", "said"),
+    [
+        ("", ["off: heuristics alone decide"]),
+        ("evaluation: {indicators: {refusal: a}}\n", ["a: m with refusal@1.0.0"]),
+        ("evaluation: {indicators: {refusal: a}}\njudge: {panel: [b]}\n", ["judge: panel of b with ", "a: m with "]),
+    ],
+)
+def test_every_judge_that_is_asked_is_shown(
+    judges: str, said: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = Path(config(tmp_path, f"sqlite:///{tmp_path}/x.db", 0.2))
+    known = (
+        "{base_url: 'http://127.0.0.1:9/v1', model: m, rubric: refusal@1.0.0}, b: {base_url: 'http://h/v1', model: m}"
+    )
+    file.write_text(file.read_text() + f"judges: {{a: {known}}}\n" + judges)
+    assert main(["--config", str(file), "check"]) == 0
+    found = [line for line in capsys.readouterr().out.splitlines() if line.startswith("judge ")]
+    assert len(found) == len(said)
+    assert all(line.startswith(f"judge      {start}") for line, start in zip(found, said, strict=True))

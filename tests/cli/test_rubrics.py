@@ -1,6 +1,7 @@
 """Rubrics, gold and the past again, as users call them, with a judge over real HTTP."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,15 +10,18 @@ from typing import Any
 
 import pytest
 
+from evaluators.base import Outcome, silent
+from evaluators.judge import Judge
 from evaluators.rubric import _released, load_rubric, previous, rubrics
 from tests.evaluators.requests import REFUNDS
 from tests.support.logs import line
 from tidegauge.cli import main
+from tidegauge.domain import EvaluationState, Request
 from tidegauge.errors import ArtifactChanged
 from tidegauge.storage.dump import canonical
 from tidegauge.storage.status import status
 from tidegauge.storage.store import Store
-from tidegauge.testing.judge_server import Answer, JudgeRequest, JudgeServer
+from tidegauge.testing.judge_server import Answer, Fault, JudgeRequest, JudgeServer
 
 FIRST_HASH = "e019f5ec0b94786c89bc976b1bb5d494"
 
@@ -135,6 +139,32 @@ def test_a_version_that_agrees_less_is_refused_with_the_cases_that_changed(
     assert said.count("changed: g-") == 20
 
 
+@pytest.mark.parametrize("answered", [0, 45], ids=["from the start", "while the older version is asked"])
+def test_nothing_is_released_where_the_judge_cannot_be_asked(
+    answered: int, tmp_path: Path, judge: tuple[JudgeServer, Mood], capsys: pytest.CaptureFixture[str]
+) -> None:
+    gold = gold_file(tmp_path)
+    assert main(["rubric", "new", "hallucination"]) == 0
+    judge[0].fail([*[None] * answered, *[Fault("status", 401)] * (80 - answered)])
+    capsys.readouterr()
+    assert main(["rubric", "release", "hallucination@1.2.0", "--gold", gold]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert re.fullmatch(r".*nothing is released: .* about g-\d+: pending: .* answers 401 .*\n", said.err)
+    assert not (tmp_path / "tidegauge.db").exists()
+
+
+def test_nothing_is_released_on_a_spent_budget(
+    tmp_path: Path, judge: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def spent(self: Judge, request: Request, draw: int = 0) -> Outcome:
+        return Outcome(state=EvaluationState.UNSCORED, score=silent(self, "budget spent"), spent=True)
+
+    monkeypatch.setattr(Judge, "evaluate", spent)
+    assert main(["rubric", "release", "hallucination@1.1.0", "--gold", gold_file(tmp_path)]) == 1
+    assert "could not be asked about g-0: budget spent" in capsys.readouterr().err
+
+
 def test_without_gold_or_judge_it_says_what_to_do(
     tmp_path: Path, judge: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -230,19 +260,39 @@ def test_the_past_is_judged_again_in_the_shadow(
 def test_what_could_not_be_asked_is_taken_up_by_the_same_run(
     tmp_path: Path, judge: tuple[JudgeServer, Mood], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from tidegauge.testing.judge_server import Fault
-
     server, _ = judge
     ingest(tmp_path)
     server.fail([Fault("status", 404)] * 5)
     again = ["rejudge", "--since", "2026-01-01T00:00:00Z", "--rubric", "hallucination@1.1.0", "--json"]
     capsys.readouterr()
     assert main(again) == 0
-    first = json.loads(capsys.readouterr().out)
+    said = capsys.readouterr()
+    first = json.loads(said.out)
     assert (first["judged"], first["pending"]) == (7, 5)
+    assert "5 could not be asked; go on with the same command" in said.err
     assert main(again) == 0
     second = json.loads(capsys.readouterr().out)
     assert (second["judged"], second["compared"], second["run"]) == (5, 12, first["run"])
+
+
+def test_what_a_spent_budget_left_is_taken_up_by_the_same_run(
+    tmp_path: Path, judge: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tidegauge.service.rejudge.PORTION", 6)
+    ingest(tmp_path, 24)
+    config = (tmp_path / "tidegauge.yaml").read_text()
+    again = ["rejudge", "--since", "2026-01-01T00:00:00Z", "--rubric", "hallucination@1.1.0", "--json"]
+    capsys.readouterr()
+    (tmp_path / "tidegauge.yaml").write_text(config.replace("model: m", "model: m, budget: {calls_per_day: 28}"))
+    assert main(again) == 0
+    said = capsys.readouterr()
+    first = json.loads(said.out)
+    assert (first["judged"], first["unscored"], first["pending"], first["spent"]) == (4, 0, 2, 2)
+    assert "the day's budget is spent; go on tomorrow with the same command" in said.err
+    (tmp_path / "tidegauge.yaml").write_text(config)
+    assert main(again) == 0
+    second = json.loads(capsys.readouterr().out)
+    assert (second["judged"], second["compared"], second["spent"], second["run"]) == (20, 24, 0, first["run"])
 
 
 def test_a_judge_of_something_else_takes_no_part_in_the_cascade(
@@ -251,7 +301,27 @@ def test_a_judge_of_something_else_takes_no_part_in_the_cascade(
     config = tmp_path / "tidegauge.yaml"
     config.write_text(config.read_text().replace("model: m", "model: m, rubric: relevance@1.0.0"))
     assert main(["check"]) == 2
-    assert "relevance@1.0.0 measures answer_relevance, not hallucination" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "judge.rubric: relevance@1.0.0 measures answer_relevance, not hallucination" in said
+    assert "evaluation.indicators" in said
+
+
+@pytest.mark.parametrize("name", ["judge", "jury"])
+def test_the_past_is_judged_again_for_hallucination_only(
+    name: str, tmp_path: Path, judge: tuple[JudgeServer, Mood], capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = ingest(tmp_path)
+    config = tmp_path / "tidegauge.yaml"
+    config.write_text(config.read_text() + "judges: {jury: {panel: [judge]}}\n")
+    asked, before = judge[0].counters.requests, everything(url)
+    again = ["rejudge", "--since", "2026-01-01T00:00:00Z", "--judge", name]
+    capsys.readouterr()
+    assert main([*again, "--rubric", "refusal@1.0.0"]) == 2
+    said = capsys.readouterr()
+    assert "rejudge: refusal@1.0.0 measures refusal, not hallucination; name a judge" in said.err
+    assert "evaluation.indicators" in said.err
+    assert (said.err.count("\n"), judge[0].counters.requests, everything(url)) == (1, asked, before)
+    assert main([*again, "--rubric", "factuality@1.0.0"]) == 0
 
 
 def test_own_rubrics_and_own_evaluators_may_lie_side_by_side(tmp_path: Path) -> None:

@@ -48,6 +48,7 @@ def test_a_drill_passes_and_leaves_production_alone(production: Path, capsys: py
     said = capsys.readouterr()
     report = json.loads(said.out)
     assert "answers of production" in said.err
+    assert "judged by heuristics alone." in said.err
     assert report["passed"]
     assert 0 < report["found_after_days"] <= 3
     assert report["named"] == "drill-prompt@2"
@@ -81,9 +82,14 @@ def test_the_configured_judge_is_asked(production: Path, capsys: pytest.CaptureF
 
     with JudgeServer(verdict) as server:
         text = (production / "tidegauge.yaml").read_text()
-        (production / "tidegauge.yaml").write_text(f"{text}judge: {{base_url: '{server.base_url}', model: m}}\n")
+        (production / "tidegauge.yaml").write_text(
+            f"{text}evaluation: {{evaluators: [rules, overlap, jury]}}\n"
+            f"judges: {{a: {{base_url: '{server.base_url}', model: m}}, jury: {{panel: [a]}}}}\n"
+        )
         assert main(["drill", "--intent", "refunds.policy", "--rate", "0.3", "--healthy", "1", "--json"]) == 0
-        report = json.loads(capsys.readouterr().out)
+        said = capsys.readouterr()
+        report = json.loads(said.out)
+        assert f"judged by {server.base_url}." in said.err
         assert server.counters.requests >= 20
     assert report["passed"]
     assert report["pending"] == 0

@@ -10,7 +10,7 @@ import pytest
 from evaluators import limits
 from evaluators.answer import Problem
 from evaluators.base import Outcome
-from evaluators.endpoint import all_endpoints
+from evaluators.endpoint import all_endpoints, asked_judges
 from evaluators.judge import Judge
 from evaluators.rubric import load_rubric
 from tests.evaluators.requests import REFUNDS, request_of, settings_of
@@ -259,7 +259,7 @@ def test_an_endpoint_that_is_cut_off_again_and_again_is_left_alone(monkeypatch: 
     assert "no answer within 0.1 s" in outcomes[0].score.reason
 
 
-def test_endpoints_are_those_that_samples_are_judged_by() -> None:
+def test_judges_and_endpoints_are_those_that_samples_are_judged_by() -> None:
     def judge(host: str, **more: Any) -> JudgeSection:
         return JudgeSection(base_url=f"http://{host}/v1", model="m", **more)
 
@@ -275,6 +275,8 @@ def test_endpoints_are_those_that_samples_are_judged_by() -> None:
         },
     )
     assert sorted(e.base_url for e in all_endpoints(config)) == [f"http://{host}/v1" for host in "abc"]
+    assert sorted(j.base_url or "" for j in asked_judges(config)) == [f"http://{host}/v1" for host in "aab"]
+    assert asked_judges(Config(judges=config.judges)) == ()
 
 
 def test_a_hedge_takes_the_faster_answer() -> None:

@@ -11,6 +11,7 @@ import pytest
 from pipelines import jobs
 from pipelines.sources.file_planner import FilePlanner
 from pipelines.sources.source import Planning
+from pipelines.start import prepare
 from tests.alerts.world import at, breach
 from tests.support.ingest import Now
 from tests.support.logs import line
@@ -18,13 +19,24 @@ from tests.support.unreadable import unreadable
 from tidegauge.cli import main, parser
 from tidegauge.commands.context import Context
 from tidegauge.commands.run import run as command
-from tidegauge.config import Config, JobSection, RollbackSection, SamplingSection, StoreSection, WebhookSection
+from tidegauge.config import (
+    Config,
+    EvaluationSection,
+    JobSection,
+    JudgeSection,
+    RollbackSection,
+    SamplingSection,
+    StoreSection,
+    WebhookSection,
+)
 from tidegauge.domain import HOUR
 from tidegauge.errors import SourceError, StoreUnavailable
 from tidegauge.storage.dump import canonical
 from tidegauge.storage.status import status
 from tidegauge.storage.store import Store
 from tidegauge.testing.clock import ManualClock
+
+ALONE = JudgeSection(base_url="http://127.0.0.1:1/v1", model="m")
 
 
 def log() -> list[bytes]:
@@ -46,6 +58,24 @@ def run(store: Store, source: str, block_bytes: int = 1 << 20) -> bytes:
         assert found["sampled"] == found["judged"] + found["unscored"] + found["pending"]
         assert found["pending"] == 0
         return b"".join(canonical(tx))
+
+
+@pytest.mark.parametrize(
+    ("config", "asks"),
+    [
+        (Config(), False),
+        (Config(judge=ALONE), True),
+        (Config(judge=ALONE, evaluation=EvaluationSection(evaluators=("rules", "overlap"))), False),
+        (Config(judge=JudgeSection(panel=("a",)), judges={"a": ALONE}), True),
+        (Config(judges={"a": ALONE}, evaluation=EvaluationSection(evaluators=("rules", "a"))), True),
+    ],
+)
+def test_heuristics_are_said_to_decide_alone_only_where_no_judge_is_asked(
+    config: Config, asks: bool, store: Store
+) -> None:
+    said = []
+    prepare(config, store, Now(), lambda event, **facts: said.append(event))
+    assert ("judge" not in said) is asks
 
 
 def test_the_dump_is_the_same_however_the_log_is_cut(store: Store, tmp_path: Path) -> None:

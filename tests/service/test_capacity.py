@@ -25,7 +25,7 @@ KNOWN = Coefficients(
 
 def load(**changes) -> Load:
     usual = {"requests_per_day": 86_400_000, "rate": 0.01, "peak": 2, "record_bytes": 2_000, "segments": 10}
-    usual |= {"accounts": 100, "judged": True, "judge_seconds": 2, "tokens_in": 1_000, "tokens_out": 100}
+    usual |= {"accounts": 100, "judges": 1, "judge_seconds": 2, "tokens_in": 1_000, "tokens_out": 100}
     return Load(**(usual | {"retention_days": 10} | changes))
 
 
@@ -44,8 +44,15 @@ def test_the_arithmetic() -> None:
 
 
 def test_without_a_judge_there_are_no_calls_and_no_money() -> None:
-    found = needs(load(judged=False), KNOWN, (1.0, 1.0))
+    found = needs(load(judges=0), KNOWN, (1.0, 1.0))
     assert (found["judge"]["calls_per_day"], found["judge"]["usd_per_day"], found["cores"]["judge"]) == (0, None, 0)
+
+
+def test_every_judge_is_asked_about_a_sample() -> None:
+    one, three = (needs(load(judges=n), KNOWN, (1_000.0, 5_000.0)) for n in (1, 3))
+    assert three["cores"]["judge"] == pytest.approx(3 * one["cores"]["judge"])
+    for name in ("calls_per_day", "concurrency"):
+        assert three["judge"][name] == pytest.approx(3 * one["judge"][name])
 
 
 def test_an_unknown_price_is_not_nothing() -> None:
@@ -94,7 +101,24 @@ def test_the_command(tmp_path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     assert found["judge"]["usd_per_day"] > 0
     (tmp_path / "tidegauge.yaml").write_text(config.replace("M", "nobody-knows"))
     assert main(["capacity", "--requests-per-day", "1e6"]) == 0
-    assert "cost unknown: nobody has a price for nobody-knows" in capsys.readouterr().out
+    assert "cost unknown: nobody has a price for nobody-knows;" in capsys.readouterr().out
+
+
+def test_the_command_knows_juries(
+    tmp_path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tidegauge.yaml").write_text(
+        "judges:\n  a: {base_url: 'http://127.0.0.1:1', model: cheap}\n"
+        "  b: {base_url: 'http://127.0.0.1:1', model: dear}\n"
+        "  jury: {panel: [a, b]}\nevaluation: {evaluators: [rules, overlap, jury]}\nsampling: {rate: 0.1}\n"
+        "prices: [{model: cheap, input_per_million: 1, output_per_million: 0}, "
+        "{model: dear, input_per_million: 3, output_per_million: 0}]\n"
+    )
+    assert main(["capacity", "--requests-per-day", "1e6", "--json", "--tokens-in", "1000", "--tokens-out", "0"]) == 0
+    found = json.loads(capsys.readouterr().out)["judge"]
+    assert (found["calls_per_day"], found["models"]) == (200_000, ["cheap", "dear"])
+    assert found["usd_per_day"] == pytest.approx(100_000 * 1_000 * (1 + 3) / 1e6)
 
 
 @pytest.mark.parametrize("flags", [["--rate", "2"], ["--peak", "0"], ["--segments", "-1"]])

@@ -1,7 +1,7 @@
 """`tidegauge capacity`."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,16 +20,20 @@ _TOKENS_IN, _TOKENS_OUT = 1_500.0, 150.0
 
 
 def run(context: Context) -> int:
+    from evaluators.endpoint import asked_judges
     from tidegauge.service import capacity
 
     config = context.config_if_any()
     known, mine = capacity.shipped(), _own(context, config)
     if mine.records_per_core_second:
         known = msgspec.structs.replace(known, records_per_core_second=mine.records_per_core_second)
-    load = _load(context, config, known, mine)
-    found = capacity.needs(load, known, _price(context, config))
+    models = [judge.model for judge in asked_judges(config)]
+    load = _load(context, config, known, mine, len(models))
+    prices = _prices(context, config, models)
+    found = capacity.needs(load, known, (sum(price[0] for price in prices), sum(price[1] for price in prices)))
     found |= {"load": msgspec.to_builtins(load), "coefficients": msgspec.to_builtins(known), "sources": _sources(mine)}
-    found["judge"]["model"] = config.judge.model if config.judge.on else None
+    unpriced = [model for model, price in zip(models, prices, strict=True) if math.isnan(price[0])]
+    found["judge"] |= {"models": models, "unpriced": unpriced}
     if context.args.json:
         print_json(found)
     else:
@@ -59,7 +63,7 @@ def _own(context: Context, config: "Config") -> "Own":
         store.close()
 
 
-def _load(context: Context, config: "Config", known: "Coefficients", mine: "Own") -> "Load":
+def _load(context: Context, config: "Config", known: "Coefficients", mine: "Own", judges: int) -> "Load":
     from tidegauge.service.capacity import Load
 
     args = context.args
@@ -77,7 +81,7 @@ def _load(context: Context, config: "Config", known: "Coefficients", mine: "Own"
         record_bytes=args.record_bytes or known.bytes_per_record,
         segments=args.segments,
         accounts=args.accounts,
-        judged=config.judge.on,
+        judges=judges,
         judge_seconds=args.judge_seconds,
         tokens_in=_first(args.tokens_in, mine.tokens_in, _TOKENS_IN),
         tokens_out=_first(args.tokens_out, mine.tokens_out, _TOKENS_OUT),
@@ -89,14 +93,12 @@ def _first(*values: float | None) -> float:
     return next(value for value in values if value is not None)
 
 
-def _price(context: Context, config: "Config") -> tuple[float, float]:
-    """Nano-dollars for a token in and out; not a number where the model has no known price."""
-    from tidegauge.prices import UNKNOWN, Prices
+def _prices(context: Context, config: "Config", models: Sequence[str]) -> list[tuple[float, float]]:
+    """Nano-dollars for a token in and out, by model; not a number where one has no known price."""
+    from tidegauge.prices import Prices
 
-    if not config.judge.on or not config.judge.model:
-        return UNKNOWN
-    today = datetime.fromtimestamp(context.clock.now() / 1e6, UTC).date()
-    return Prices(config.prices).per_token(config.judge.model, "", today)
+    prices, today = Prices(config.prices), datetime.fromtimestamp(context.clock.now() / 1e6, UTC).date()
+    return [prices.per_token(model, "", today) for model in models]
 
 
 def _sources(mine: "Own") -> dict[str, str]:
@@ -130,11 +132,11 @@ def text(found: Mapping[str, Any]) -> str:
 
 def _judge(found: Mapping[str, Any]) -> str:
     judge, load = found["judge"], found["load"]
-    if not load["judged"]:
+    if not load["judges"]:
         return "none is configured: judge.base_url in tidegauge.yaml turns one on"
     money = (
-        f"cost unknown: nobody has a price for {judge['model'] or 'a model without a name'}; prices in tidegauge.yaml"
-        if judge["usd_per_day"] is None
+        f"cost unknown: nobody has a price for {', '.join(dict.fromkeys(judge['unpriced']))}; prices in tidegauge.yaml"
+        if judge["unpriced"]
         else f"{judge['usd_per_day']:,.2f} USD a day"
     )
     return (

@@ -110,8 +110,9 @@ def describe(config: Config, unsigned: str) -> Iterator[str]:
     yield f"sampling   {100 * config.sampling.rate:g} % of the requests{raised}"
     judges = {"judge": config.judge, **config.judges}
     yield f"evaluators {', '.join(step.name for step in config.evaluation.steps if step.name not in judges)}"
-    asked = [(s.name, judges[s.name]) for s in config.evaluation.steps if s.name in judges and judges[s.name].on]
-    for name, judge in asked:
+    names = [*(step.name for step in config.evaluation.steps), *config.evaluation.indicators.values()]
+    asked = {name: judges[name] for name in names if name in judges and judges[name].on}
+    for name, judge in asked.items():
         who = f"panel of {', '.join(judge.panel)}" if judge.panel else judge.model
         yield f"judge      {name}: {who} with {judge.rubric}"
     if not asked:

@@ -15,6 +15,7 @@ def run(context: Context) -> int:
     """Rehearses a regression; exit code 1 where it was not found as it should be."""
     if context.args.history:
         return _history(context)
+    from evaluators.endpoint import asked_judges
     from tidegauge.drill import drill
     from tidegauge.drill.scenario import Plan
     from tidegauge.service import intents
@@ -46,7 +47,7 @@ def run(context: Context) -> int:
             rate=args.rate,
         )
         target = drill.Target(days=times.seconds(args.target) / 86_400)
-        note(_about(plan, found, config.judge.base_url))
+        note(_about(plan, found, [judge.base_url or "" for judge in asked_judges(config)]))
         report = drill.run(config, plan, found, target, times.seconds(args.labels_after) / 3_600, note)
         with store.write() as tx:
             drill.keep(tx, report, config.objective(args.intent).owner, now)
@@ -57,13 +58,13 @@ def run(context: Context) -> int:
     return 0 if report["passed"] else FAILED
 
 
-def _about(plan: Any, found: Any, judge: str | None) -> str:
+def _about(plan: Any, found: Any, judges: list[str]) -> str:
     origin = (
         f"{len(found.material)} answers of production" if found.material else "invented answers: none was judged yet"
     )
-    asked = f"the judge at {judge} is asked" if judge else "heuristics judge"
     return (
-        f"{plan.intent}: {plan.requests_per_day} requests a day made of {origin}, {found.rate:.1%} sampled; {asked}. "
+        f"{plan.intent}: {plan.requests_per_day} requests a day made of {origin}, {found.rate:.1%} sampled, "
+        f"judged by {', '.join(dict.fromkeys(judges)) or 'heuristics alone'}. "
         f"After {plan.healthy_days} healthy days a release hallucinates in {plan.rate:.0%}"
     )
 

@@ -1,5 +1,6 @@
 """`tidegauge rejudge`: the past by another judge or rubric."""
 
+from pathlib import Path
 from typing import Any
 
 from tidegauge import show
@@ -11,7 +12,8 @@ from tidegauge.errors import UsageError
 
 def run(context: Context) -> int:
     """Scores stored samples anew as shadow verdicts, and compares."""
-    from evaluators.build import build_judge, judge_section, with_rubric
+    from evaluators.build import build_judge, judge_section, measures_hallucination, with_rubric
+    from evaluators.rubric import load_rubric
     from tidegauge.service.judging import StoreServices
     from tidegauge.service.rejudge import Past, compare, rejudge
 
@@ -20,6 +22,7 @@ def run(context: Context) -> int:
     if not section.on:
         raise UsageError(f"rejudge: judge {args.judge!r} has no base_url; configure it, or name another with --judge")
     rubric = args.rubric or section.rubric
+    measures_hallucination("rejudge", load_rubric(rubric, Path(config.rubrics)))
     now = context.clock.now()
     since = micros(args.since)
     run_id = args.run or short_hash(args.judge, section.model, rubric, str(since), args.until or "", args.intent)
@@ -43,8 +46,10 @@ def run(context: Context) -> int:
         print_json({**found, **done})
     else:
         print(text(found))
-    if done["pending"]:
-        note(f"{done['pending']} could not be asked; go on with: tidegauge rejudge --since {args.since} --run {run_id}")
+    if done["spent"]:
+        note("the day's budget is spent; go on tomorrow with the same command")
+    elif done["pending"]:
+        note(f"{done['pending']} could not be asked; go on with the same command")
     return 0
 
 

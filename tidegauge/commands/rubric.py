@@ -1,6 +1,7 @@
 """`tidegauge rubric list|lint|show|diff|new|release`."""
 
 import difflib
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from tidegauge import show
 from tidegauge.commands.context import Context, lines_of, note, print_json
 from tidegauge.config import Config
-from tidegauge.errors import ConfigError, UsageError
+from tidegauge.errors import ConfigError, TidegaugeError, UsageError
 
 if TYPE_CHECKING:
     from evaluators.gate import Gate
     from evaluators.rubric import Rubric
+    from tidegauge.domain import Request, Verdict
 
 
 def known(context: Context) -> int:
@@ -99,7 +101,7 @@ def release(context: Context) -> int:
     """Runs the gate; where it passes the version is released, and its text is fixed from then on."""
     import msgspec
 
-    from evaluators.gate import gate, judged
+    from evaluators.gate import gate
     from evaluators.rubric import load_rubric, previous
 
     config, args = context.config_if_any(), context.args
@@ -107,8 +109,8 @@ def release(context: Context) -> int:
     rubric = load_rubric(args.rubric, folder)
     truth, requests = _gold(context)
     older = previous(args.rubric, folder)
-    fresh = judged(_judge(config, args.judge, args.rubric), requests)
-    before = judged(_judge(config, args.judge, older), requests) if older else None
+    fresh = _verdicts(_judge(config, args.judge, args.rubric), requests)
+    before = _verdicts(_judge(config, args.judge, older), requests) if older else None
     names = {"new": args.rubric, "old": older or "", "judge": args.judge}
     found = gate(truth, fresh, before, names)
     _tell(found, args.json)
@@ -129,6 +131,17 @@ def release(context: Context) -> int:
         )
     note(f"released {args.rubric} {rubric.content_hash}")
     return 0
+
+
+def _verdicts(judge: Any, requests: "Sequence[Request]") -> "dict[str, Verdict]":
+    """By request id. Raises TidegaugeError where the judge could not be asked about one."""
+    from evaluators.gate import asked, judged
+
+    found = judged(judge, requests)
+    for name, verdict in found.items():
+        if not asked(verdict):
+            raise TidegaugeError(f"nothing is released: {judge.name} could not be asked about {name}: {verdict.reason}")
+    return found
 
 
 def _tell(found: "Gate", as_json: bool) -> None:

@@ -43,7 +43,10 @@ class Coefficients(Value, frozen=True):
 
 
 class Load(Value, frozen=True, kw_only=True):
-    """What is to be measured. `segments` and `accounts` are alive in five minutes and in a day."""
+    """What is to be measured. `segments` and `accounts` are alive in five minutes and in a day.
+
+    Each of the `judges` is reckoned to be asked about every sample; stop rules and the cache spare some.
+    """
 
     requests_per_day: float
     rate: float
@@ -51,7 +54,7 @@ class Load(Value, frozen=True, kw_only=True):
     record_bytes: float
     segments: int
     accounts: int
-    judged: bool
+    judges: int
     judge_seconds: float
     tokens_in: float
     tokens_out: float
@@ -86,17 +89,20 @@ def own(tx: Transaction) -> Own:
 
 
 def needs(load: Load, known: Coefficients, nano_per_token: tuple[float, float]) -> dict[str, Any]:
-    """Workers are processes of one core each. Money is None where the price is unknown, and where no judge is on."""
+    """Workers are processes of one core each. Money is None where a price is unknown, and where no judge is asked.
+
+    `nano_per_token`, in and out, is the sum over the judges.
+    """
     a_second = load.requests_per_day / DAY_SECONDS * load.peak
     samples = load.requests_per_day * load.rate
-    calls = samples if load.judged else 0.0
+    calls = samples * load.judges
     cores = {
         "scan": a_second / known.records_per_core_second,
         "samples": a_second * load.rate / known.samples_per_core_second,
-        "judge": a_second * load.rate / known.judged_per_core_second if load.judged else 0.0,
+        "judge": a_second * load.rate * load.judges / known.judged_per_core_second,
     }
     workers = max(1, math.ceil(sum(cores.values()) / USED))
-    usd = (load.tokens_in * nano_per_token[0] + load.tokens_out * nano_per_token[1]) * calls / 1e9
+    usd = (load.tokens_in * nano_per_token[0] + load.tokens_out * nano_per_token[1]) * samples / 1e9
     return {
         "requests_per_second": {"mean": load.requests_per_day / DAY_SECONDS, "peak": a_second},
         "log_bytes_per_day": load.requests_per_day * load.record_bytes,
@@ -109,7 +115,7 @@ def needs(load: Load, known: Coefficients, nano_per_token: tuple[float, float]) 
             "calls_per_day": calls,
             "calls_per_second_at_peak": calls / DAY_SECONDS * load.peak,
             "concurrency": math.ceil(calls / DAY_SECONDS * load.peak * load.judge_seconds),
-            "usd_per_day": None if not load.judged or math.isnan(usd) else usd,
+            "usd_per_day": None if not load.judges or math.isnan(usd) else usd,
         },
         "store": {name: _growth(load, getattr(known, name)) for name in ("sqlite", "postgresql")},
     }

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from evaluators.base import AskingEvaluator
-from evaluators.gate import judged
+from evaluators.gate import asked, judged
 from evaluators.quality import auroc
 from tidegauge.domain import HALLUCINATION, Clock, EvaluationState, Micros, Request, Verdict
 from tidegauge.slo.agreement import Judged, agreement
@@ -15,6 +15,7 @@ from tidegauge.storage.store import Row, Store, Transaction, storable
 
 PORTION = 500
 SHOWN = 20
+SPENT = "spent"
 
 _decode = msgspec.json.Decoder(Request).decode
 
@@ -30,14 +31,20 @@ class Past(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def rejudge(store: Store, judge: AskingEvaluator, past: Past, clock: Clock) -> dict[str, int]:
-    """Judges what the run has not judged yet; how many are judged, unscored and pending (to be asked again)."""
+    """Judges what the run has not judged yet; how many are judged, unscored and pending (to be asked again).
+
+    `spent` are those of the pending for which the day's budget did not suffice; nothing is looked at after them.
+    """
     counts: Counter[str] = Counter()
     for rows in _portions(store, past):
         verdicts = judged(judge, [_decode(bytes(row["payload"])) for row in rows])
-        counts.update(verdict.state.value for verdict in verdicts.values())
+        counts.update(verdict.state if asked(verdict) else EvaluationState.PENDING for verdict in verdicts.values())
+        counts[SPENT] += sum(verdict.spent for verdict in verdicts.values())
         with store.write() as tx:
-            tx.many("insert_shadow", [_row(past.run, v, clock.now()) for _, v in sorted(verdicts.items()) if _final(v)])
-    return {state.value: counts[state.value] for state in EvaluationState}
+            tx.many("insert_shadow", [_row(past.run, v, clock.now()) for _, v in sorted(verdicts.items()) if asked(v)])
+        if counts[SPENT]:
+            break
+    return {name: counts[name] for name in (*map(str, EvaluationState), SPENT)}
 
 
 def compare(tx: Transaction, run: str) -> dict[str, Any]:
@@ -94,10 +101,6 @@ def _portions(store: Store, past: Past) -> Iterator[list[Row]]:
         after = rows[-1]["request_id"]
         left = None if left is None else left - len(rows)
         yield rows
-
-
-def _final(verdict: Verdict) -> bool:
-    return verdict.state is not EvaluationState.PENDING
 
 
 def _row(run: str, verdict: Verdict, now: Micros) -> Row:
