@@ -6,13 +6,11 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from tidegauge.config_sources import Positive, SourceSection
+from tidegauge.config_numbers import AboveZero, NotNegative, Positive, Rate, Share
+from tidegauge.config_sources import SourceSection
 from tidegauge.domain import HALLUCINATION, Objective
 from tidegauge.openslo import Slo, slug
 from tidegauge.openslo.objectives import RISKS
-
-Rate = Annotated[float, msgspec.Meta(ge=0, le=1)]
-NotNegative = Annotated[float, msgspec.Meta(ge=0)]
 
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,7 +44,7 @@ class SamplingSection(Section, frozen=True, kw_only=True):
 
 
 class IntentSection(Section, frozen=True, kw_only=True):
-    objective: Rate | None = None
+    objective: Share | None = None
     risk: Literal["normal", "high"] = "normal"
     owner: str = "platform"
 
@@ -137,7 +135,7 @@ class PriceSection(Section, frozen=True, kw_only=True, rename={"valid_from": "fr
 class ReviewSection(Section, frozen=True, kw_only=True):
     labels_per_day: NotNegative = 20
     confirmations: Positive = 1
-    false_positive_rate: Rate = 0.0
+    false_positive_rate: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.0
     due_hours: NotNegative = 48.0
 
 
@@ -201,7 +199,7 @@ class CanarySection(Section, frozen=True, kw_only=True):
     """Of the 95th percentile."""
     success_drop: Rate = 0.05
     """Of the share of requests that are ok, no fallback and without a thumb down."""
-    alpha: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.001
+    alpha: Share = 0.001
     """Chance that a canary that is no worse is shifted back."""
     owner: str = "platform"
 
@@ -258,7 +256,7 @@ class FlinkSection(Section, frozen=True, kw_only=True):
     rest: str | None = None
     """Flink's own address, http://HOST:8081, by which a job is cancelled: the job server leaves it running."""
     parallelism: Positive = 1
-    checkpoint_seconds: Annotated[float, msgspec.Meta(gt=0)] = 1.0
+    checkpoint_seconds: AboveZero = 1.0
     environment: Literal["loopback", "external", "process", "docker"] = "loopback"
     environment_config: str | None = None
     """Address of the worker pool, command of the process (by default the `tidegauge-worker` here), container image."""
@@ -267,7 +265,7 @@ class FlinkSection(Section, frozen=True, kw_only=True):
 class StreamSection(Section, frozen=True, kw_only=True):
     """`tidegauge stream`: how often it looks, how much is in work at once, and what it runs on."""
 
-    tick_seconds: Annotated[float, msgspec.Meta(gt=0)] = 1.0
+    tick_seconds: AboveZero = 1.0
     in_flight_blocks: Positive = 16
     """Blocks claimed and not committed yet, over all workers; the rest stays planned, and shows as lag."""
     in_flight_samples: Positive = 2048

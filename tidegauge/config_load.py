@@ -7,6 +7,7 @@ A message names the file, the line, the key, what is wrong and what is allowed. 
 import math
 import re
 from collections.abc import Iterator, Mapping
+from operator import ge, gt, le, lt
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -43,7 +44,7 @@ def defaults(directory: Path, environ: Mapping[str, str]) -> Config:
 
 def variables() -> dict[str, Key]:
     """The environment variables that override a key of the file, and the key."""
-    return {PREFIX + "_".join(key).upper(): key for key, _ in _leaves(_fields(Config), ())}
+    return {name: key for name, key, kind in _named_leaves() if _is_one_line(kind)}
 
 
 def misspelt(environ: Mapping[str, str]) -> dict[str, str]:
@@ -113,8 +114,21 @@ def _leaves(fields: Mapping[str, Any], key: Key) -> Iterator[tuple[Key, Any]]:
     for name, field in fields.items():
         if isinstance(field.type, msgspec.inspect.StructType):
             yield from _leaves(_fields(field.type.cls), (*key, name))
-        elif not isinstance(field.type, msgspec.inspect.DictType) and name not in ("sources", "prices"):
+        else:
             yield (*key, name), field.type
+
+
+def _named_leaves() -> Iterator[tuple[str, Key, Any]]:
+    """Every key that is no section, with the environment variable of its name and its type."""
+    for key, kind in _leaves(_fields(Config), ()):
+        yield PREFIX + "_".join(key).upper(), key, kind
+
+
+def _is_one_line(kind: Any) -> bool:
+    """Whether text can say it: a scalar, or a list of scalars with commas between them."""
+    if isinstance(kind, msgspec.inspect.VarTupleType):
+        return not isinstance(kind.item_type, msgspec.inspect.StructType)
+    return not isinstance(kind, msgspec.inspect.DictType)
 
 
 class _Reader:
@@ -227,8 +241,7 @@ class _Reader:
         return _leaf(value, kind, lambda problem: self._fail(node, key, problem), _shown(node))
 
     def _override(self, data: dict[str, Any], environ: Mapping[str, str]) -> None:
-        for key, kind in _leaves(_fields(Config), ()):
-            name = PREFIX + "_".join(key).upper()
+        for name, key, kind in _named_leaves():
             if not environ.get(name):
                 continue
             section = data
@@ -242,11 +255,20 @@ def _from_environment(name: str, text: str, kind: Any) -> Any:
     def fail(problem: str) -> NoReturn:
         raise ConfigError(f"environment: {name}: {problem}")
 
+    if not _is_one_line(kind):
+        fail("is more than a value or a list of values, so it belongs in tidegauge.yaml")
     if isinstance(kind, msgspec.inspect.VarTupleType):
-        return [part.strip() for part in text.split(",") if part.strip()]
+        return [_from_text(part.strip(), kind.item_type, fail) for part in text.split(",") if part.strip()]
+    return _from_text(text, kind, fail)
+
+
+def _from_text(text: str, kind: Any, fail: Any) -> Any:
+    """A scalar as a variable says it."""
     value: Any = text
     try:
-        if _takes(kind, msgspec.inspect.IntType):
+        if _takes(kind, msgspec.inspect.BoolType):
+            value = {"true": True, "false": False}.get(text.lower(), text)
+        elif _takes(kind, msgspec.inspect.IntType):
             value = int(text)
         elif _takes(kind, msgspec.inspect.FloatType):
             value = float(text)
@@ -287,7 +309,10 @@ def _finite(value: float) -> bool:
 def _within(value: float, kind: Any) -> bool:
     if isinstance(value, int) and not -(1 << 62) < value < 1 << 62:
         return False
-    return (kind.ge is None or value >= kind.ge) and (kind.le is None or value <= kind.le)
+    return all(
+        bound is None or holds(value, bound)
+        for bound, holds in ((kind.ge, ge), (kind.gt, gt), (kind.le, le), (kind.lt, lt))
+    )
 
 
 def _alternatives(kind: Any) -> tuple[Any, ...]:
@@ -303,11 +328,14 @@ def _allowed(kind: Any) -> str:
     for one in _alternatives(kind):
         if isinstance(one, msgspec.inspect.LiteralType):
             return "one of " + ", ".join(sorted(map(str, one.values)))
+        if isinstance(one, msgspec.inspect.BoolType):
+            return "true or false"
         if isinstance(one, msgspec.inspect.FloatType | msgspec.inspect.IntType):
             word = "a number" if isinstance(one, msgspec.inspect.FloatType) else "a whole number"
             if one.le is not None:
                 return f"{word} from {one.ge} to {one.le}"
-            return f"{word} of at least {one.ge}" if one.ge is not None else word
+            bounds = (("of at least", one.ge), ("more than", one.gt), ("less than", one.lt))
+            return f"{word} {' and '.join(f'{how} {bound}' for how, bound in bounds if bound is not None)}".rstrip()
     return "text"
 
 

@@ -1,10 +1,10 @@
 """Where requests come from, as tidegauge.yaml says it under `sources`."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
 
-Positive = Annotated[int, msgspec.Meta(ge=1)]
+from tidegauge.config_numbers import Positive
 
 
 class SourceSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -17,7 +17,8 @@ _NESTED = ("contexts", "messages", "expected_document_ids")
 def read_parquet(file: BinaryIO, path: str, start: int, stop: int) -> Iterator[bytes]:
     """Lines of a whole file, some hundred rows at a time. Nulls are left out, keys in the order of the columns.
 
-    Raises SourceUnfinished for a file without a footer, with damaged pages, or that has grown since it was read.
+    Raises SourceUnfinished for a file without a footer, with damaged pages or values that no text can be made of, or
+    that has grown since it was read.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -30,10 +31,28 @@ def read_parquet(file: BinaryIO, path: str, start: int, stop: int) -> Iterator[b
     file.seek(0)
     try:
         table = pq.ParquetFile(file)
+        schema = pa.schema([_in_micros(column) for column in table.schema_arrow])
         for batch in table.iter_batches(batch_size=_ROWS):
-            yield b"".join(_line(row) for row in batch.to_pylist())
-    except (pa.ArrowException, OSError) as error:
+            yield b"".join(_line(row) for row in batch.cast(schema, safe=False).to_pylist())
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:  # the last two of what Python cannot hold
         raise SourceUnfinished(f"{path}: {str(error).splitlines()[0]}") from error
+
+
+def _in_micros(field: Any) -> Any:
+    """A column's type with the nanoseconds of its times cut off, in lists and structs too: Python's have none."""
+    import pyarrow as pa
+
+    kind = field.type
+    if getattr(kind, "unit", None) == "ns":
+        zone = (kind.tz,) if pa.types.is_timestamp(kind) else ()
+        make = pa.timestamp if zone else pa.duration if pa.types.is_duration(kind) else pa.time64
+        return field.with_type(make("us", *zone))
+    if pa.types.is_struct(kind):
+        return field.with_type(pa.struct([_in_micros(inner) for inner in kind]))
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        make = pa.list_ if pa.types.is_list(kind) else pa.large_list
+        return field.with_type(make(_in_micros(kind.value_field)))
+    return field
 
 
 def _line(row: dict[str, Any]) -> bytes:

@@ -23,6 +23,14 @@ UPDATE verdicts SET reason = '', spans = '[]', raw = '' WHERE request_id IN :ids
 -- name: prune_shadow_verdicts
 UPDATE shadow_verdicts SET reason = '' WHERE judged_at < :before AND reason <> ''
 
+-- name: answers_to_prune
+SELECT count(*) FROM verdict_cache WHERE made_at < :before
+
+-- name: prune_answers
+DELETE FROM verdict_cache WHERE (evaluator_hash, content) IN (
+    SELECT evaluator_hash, content FROM verdict_cache WHERE made_at < :before ORDER BY made_at
+    LIMIT :most /*postgresql FOR UPDATE SKIP LOCKED */)
+
 -- name: quarantine_to_prune
 SELECT q.generation, q.block_start, q.start, length(q.raw) AS bytes FROM quarantine q
 JOIN blocks b ON b.generation = q.generation AND b.start = q.block_start

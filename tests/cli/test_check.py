@@ -84,3 +84,48 @@ def test_every_judge_that_is_asked_is_shown(
     found = [line for line in capsys.readouterr().out.splitlines() if line.startswith("judge ")]
     assert len(found) == len(said)
     assert all(line.startswith(f"judge      {start}") for line, start in zip(found, said, strict=True))
+
+
+SLO = """\
+apiVersion: openslo/v1
+kind: SLO
+metadata: {name: slow, annotations: {tidegauge.dev/intent: refunds, tidegauge.dev/owner: sre}}
+spec:
+  service: support
+  budgetingMethod: Occurrences
+  indicator: {metadata: {name: i}, spec: {thresholdMetric: {metricSource: {spec: {indicator: error_rate}}}}}
+  objectives: [{target: 0.99}]
+"""
+
+
+def owners_said(tmp_path: Path, capsys: pytest.CaptureFixture[str], owners: str) -> list[str]:
+    file = Path(config(tmp_path, f"sqlite:///{tmp_path}/x.db", 0.2))
+    (tmp_path / "slo.yaml").write_text(SLO)
+    file.write_text(
+        file.read_text()
+        + "objectives: [slo.yaml]\nintents: {refunds: {owner: payments}, billing: {}, cart: {owner: shop}}\n"
+        + "judge: {base_url: 'http://127.0.0.1:9/v1', model: m, owner: ml}\njudges: {off: {owner: nobody}}\n"
+        + f"canaries: [{{name: c, canary: {{cohort: canary}}}}]\n{owners}"
+    )
+    assert main(["--config", str(file), "check"]) == 0
+    return [line for line in capsys.readouterr().err.splitlines() if "owner" in line]
+
+
+def test_owners_that_are_not_listed_are_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("P", "json://127.0.0.1")
+    payments, both = "payments: {contacts_env: P}", "payments: {contacts_env: P}, platform: {contacts_env: P}"
+    assert owners_said(tmp_path, capsys, "") == []
+    told = owners_said(tmp_path, capsys, f"owners: {{{both}}}\n")
+    assert told == [
+        "warning: intents.cart.owner: shop is not among the owners: payments, platform; platform is told",
+        "warning: slo.yaml:3: tidegauge.dev/owner: sre is not among the owners: payments, platform; platform is told",
+        "warning: judge.owner: ml is not among the owners: payments, platform; platform is told",
+    ]
+    alone = owners_said(tmp_path, capsys, f"owners: {{{payments}}}\n")
+    assert alone[1:] == [line.replace(", platform; platform is", "; nobody is") for line in told]
+    assert alone[0] == (
+        "warning: owners: platform is not among them, so nobody is told of its own:"
+        " lost logs, intents without an owner, intents.billing, canaries.c"
+    )

@@ -90,6 +90,20 @@ rollback: {mode: auto, webhook: {url: "https://hooks.example/x"}}
         ("sampling: &a {rate: *a}", "sampling.rate: expected a number from 0 to 1"),
         ("intents: &a {x: *a}", "unknown key"),
         ("[" * 3000, "nested too deeply"),
+        (
+            "intents:\n  x: {objective: 0}",
+            "tidegauge.yaml:2: intents.x.objective: expected a number more",
+        ),
+        ("intents: {x: {objective: 1}}", "intents.x.objective: expected a number more than 0 and less than 1, got 1"),
+        (
+            "review: {false_positive_rate: 1}",
+            "review.false_positive_rate: expected a number of at least 0 and less than 1, got 1",
+        ),
+        (
+            "canaries: [{name: a, canary: {cohort: c}, alpha: 0}]",
+            "canaries.0.alpha: expected a number more than 0 and less than 1, got 0",
+        ),
+        ("stream: {tick_seconds: 0}", "stream.tick_seconds: expected a number more than 0, got 0"),
     ],
 )
 def test_one_line_says_what_and_where(tmp_path: Path, text: str, message: str) -> None:
@@ -130,6 +144,9 @@ def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
             "TIDEGAUGE_JUDGE_MODEL": "m",
             "TIDEGAUGE_EVALUATION_EVALUATORS": "rules, overlap",
             "TIDEGAUGE_JOB_BLOCK_BYTES": "",
+            "TIDEGAUGE_STORE_PREPARED_STATEMENTS": "false",
+            "TIDEGAUGE_SAMPLING_ESCALATE": "False",
+            "TIDEGAUGE_JUDGE_UNCERTAIN": "0.2, 0.9",
         },
     )
     assert config.store.url == "postgresql://me:word@db/t"
@@ -138,6 +155,8 @@ def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
     assert config.rollback.webhook.url == "http://127.0.0.1:1/hook"
     assert config.judge.base_url == "http://127.0.0.1:2/v1"
     assert config.evaluation.evaluators == ("rules", "overlap")
+    assert (config.store.prepared_statements, config.sampling.escalate) == (False, False)
+    assert config.judge.uncertain == (0.2, 0.9)
 
 
 @pytest.mark.parametrize(
@@ -148,12 +167,29 @@ def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
         ("TIDEGAUGE_JUDGE_CONCURRENCY", "2.5", "expected a whole number of at least 1"),
         ("TIDEGAUGE_ROLLBACK_MODE", "now", "expected one of approve, auto, dry_run"),
         ("TIDEGAUGE_STORE_URL", "oracle://me:hunter2@db", "a store is sqlite:///FILE"),
+        ("TIDEGAUGE_SAMPLING_ESCALATE", "hunter2", "expected true or false"),
+        ("TIDEGAUGE_JUDGE_UNCERTAIN", "0.3, high", "expected a number from 0 to 1"),
+        ("TIDEGAUGE_JUDGE_UNCERTAIN", "0.3", "expected two rates"),
+        ("TIDEGAUGE_JUDGE_FALLBACKS", "http://127.0.0.1:1/v1", "belongs in tidegauge.yaml"),
+        ("TIDEGAUGE_INTENTS", "refunds", "belongs in tidegauge.yaml"),
     ],
 )
 def test_a_bad_variable_is_named(tmp_path: Path, name: str, value: str, message: str) -> None:
     with pytest.raises(ConfigError, match=f"environment: {name}: .*{message}") as raised:
         load(write(tmp_path, ""), {name: value})
     assert "hunter2" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", [*variables(), "TIDEGAUGE_SOURCES", "TIDEGAUGE_CANARIES", "TIDEGAUGE_INTENTS"])
+@pytest.mark.parametrize("value", ["1", "0", "x", "true", "-0.5", "0.3, 0.7", "[]", "1e999", "\u0661"])
+def test_whatever_a_variable_says_is_a_configuration_or_an_error_of_one_line(
+    tmp_path: Path, name: str, value: str
+) -> None:
+    try:
+        said = str(load(write(tmp_path, ""), {name: value}).directory)
+    except ConfigError as error:
+        said = str(error)
+    assert len(said.splitlines()) == 1
 
 
 def test_variables_and_near_misses() -> None:

@@ -65,6 +65,16 @@ def test_the_example_of_init_uses_everything() -> None:
         ("service: support", "servcie: support", "a.yaml:7: spec.servcie: unknown field"),
         ("openslo/v1", "openslo/v9", "a.yaml:1: apiVersion: invalid enum value 'openslo/v9'"),
         ("0.99", "99", "a.yaml:9: spec.objectives[0].target: expected float < 1.0"),
+        (
+            "0.99",
+            "0.9999999999999",
+            "spec.objectives[0].target: nothing could be bad; expected a target below 1",
+        ),
+        (
+            "0.99",
+            "0.0000000000001",
+            "spec.objectives[0].target: nothing would ever be bad; expected a target above 0",
+        ),
         ("{target: 0.99}", "{}", "a.yaml:9: spec.objectives[0]: give one of target and targetPercent"),
         ("Occurrences", "Timeslices", "a.yaml:8: spec.budgetingMethod: only Occurrences is measured"),
         ("dev/intent", "dev/intnet", "did you mean tidegauge.dev/intent?"),

@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pyarrow as pa
@@ -63,6 +64,46 @@ def as_text(data: bytes) -> bytes:
     sink = io.BytesIO()
     pq.write_table(table.set_column(at, "timestamp", times), sink)
     return sink.getvalue()
+
+
+def read_table(table: pa.Table) -> list[dict[str, Any]]:
+    sink = io.BytesIO()
+    pq.write_table(table, sink)
+    sink.seek(0)
+    text = b"".join(read_archive(sink, "a.parquet", 0, len(sink.getvalue())))
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_nanoseconds_are_cut_down_to_microseconds_wherever_they_stand() -> None:
+    moment = 1_767_225_600_123_456_789
+    ns, zoned = pa.timestamp("ns"), pa.timestamp("ns", "UTC")
+    columns = {
+        "timestamp": pa.array([moment, None], zoned),
+        "steps": pa.array([[{"at": moment}], None], pa.list_(pa.struct([("at", ns)]))),
+        "took": pa.array([1_001, 2_000], pa.duration("ns")),
+        "daily": pa.array([1_001, 2_000], pa.time64("ns")),
+        "name": pa.array(["a", "b"]).dictionary_encode(),
+    }
+    first, second = read_table(pa.table(columns))
+    assert first["timestamp"] == "2026-01-01T00:00:00.123456Z"
+    assert first["steps"] == [{"at": first["timestamp"]}]
+    assert (first["took"], first["daily"], first["name"]) == ("PT0.000001S", "00:00:00.000001", "a")
+    assert "timestamp" not in second
+
+
+def test_a_value_that_python_has_no_word_for_is_the_file_s_error() -> None:
+    with pytest.raises(SourceUnfinished, match=r"a\.parquet: "):
+        read_table(pa.table({"timestamp": pa.array([2**53], pa.timestamp("ms"))}))
+
+
+def test_one_such_file_keeps_no_other_one_waiting(log: Log) -> None:
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"timestamp": pa.array([2**53], pa.timestamp("ms"))}), sink)
+    (log.folder / "a.jsonl.parquet").write_bytes(sink.getvalue())
+    (log.folder / "b.jsonl.parquet").write_bytes(parquet(lines(0, 200)))
+    (reason,) = log.look()
+    assert "a.jsonl.parquet" in reason
+    assert log.counts == (200, 0)
 
 
 @pytest.mark.parametrize(

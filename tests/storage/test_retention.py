@@ -14,10 +14,13 @@ from tests.support import replay
 from tests.support.ingest import Now
 from tests.support.replay import compose, config_of, run_job
 from tidegauge.cli import main
-from tidegauge.domain import DAY, SECOND, Micros
+from tidegauge.domain import DAY, SECOND, EvaluationState, Micros, Score, Verdict
 from tidegauge.openslo.objectives import Slo, Window
 from tidegauge.service import retention
 from tidegauge.service.report import slo_rows
+from tidegauge.storage import retention as retention_rows
+from tidegauge.storage.judging import cache_scores, cached_scores
+from tidegauge.storage.migrations import migrate
 from tidegauge.storage.sampling import FIVE_MINUTES
 from tidegauge.storage.status import status
 from tidegauge.storage.store import Store
@@ -78,6 +81,35 @@ def test_only_what_is_older(store: Store, tmp_path: Path) -> None:
         for row in tx.rows("dump_samples"):
             kept = json.loads(bytes(row["payload"])).get("response") is not None
             assert kept or row["timestamp"] < middle
+
+
+def test_what_judges_said_leaves_the_cache_too(store: Store) -> None:
+    migrate(store)
+    said = [f"claim {n}" for n in range(retention_rows.PORTION + 2)]
+    with store.write() as tx:
+        for now, some in ((DAY, said[:-1]), (2 * DAY, said[-1:])):
+            cache_scores(tx, map(_answer, some), now)
+    expected = retention.Pruned(cached=retention_rows.PORTION + 1)
+    assert retention.preview(store, 2 * DAY) == expected
+    assert retention.prune(store, 2 * DAY) == expected
+    with store.read() as tx:
+        assert [reason for reason in said if cached_scores(tx, reason, ["hash"])] == said[-1:]
+
+
+def _answer(reason: str) -> Verdict:
+    """A judge's, kept for whatever has the same content again."""
+    score = Score(
+        evaluator="judge",
+        version="1",
+        content_hash="hash",
+        score=0.9,
+        label="hallucinated",
+        confidence=0.9,
+        reason=reason,
+        asks=True,
+    )
+    state = EvaluationState.JUDGED
+    return Verdict(request_id=reason, state=state, scores=(score,), decided_by=0, bin=7, content=reason)
 
 
 def test_a_pruned_request_that_comes_again_is_a_repeat(store: Store, tmp_path: Path) -> None:

@@ -36,7 +36,8 @@ def run(context: Context) -> int:
     for line in describe(config, unsigned):
         print(line)
     fits = [try_lines(source) for source in config.sources]
-    for line in (*warnings(config), *silent_owners(config, context.environ), *of_the_store(context, config)):
+    owners = (*unlisted_owners(config), *silent_owners(config, context.environ))
+    for line in (*warnings(config), *owners, *of_the_store(context, config)):
         note(f"warning: {line}")
     for name, meant in misspelt(context.environ).items():
         note(f"warning: environment: nobody reads {name}; did you mean {meant}?")
@@ -142,12 +143,39 @@ def _shown(source: SourceSection) -> str:
 
 def warnings(config: Config) -> Iterator[str]:
     """What is allowed and probably not meant."""
-    for name, intent in sorted(config.intents.items()):
-        if config.owners and intent.owner not in config.owners and intent.owner != "platform":
-            yield f"intents.{name}.owner: {intent.owner} is not among the owners: {', '.join(sorted(config.owners))}"
     for source in config.sources:
         if (problem := no_file(source)) and not folder(source.files or ""):
             yield f"sources: {problem}"
+
+
+def unlisted_owners(config: Config) -> Iterator[str]:
+    """Owners that something has and that have no contacts: their notices go to the fallback, or to nobody."""
+    from tidegauge.alerts.notices import FALLBACK
+
+    if not config.owners:
+        return
+    listed, owned = ", ".join(sorted(config.owners)), list(_owned(config))
+    if FALLBACK not in config.owners:
+        its = [key.removesuffix(".owner") for key, owner in owned if owner == FALLBACK]
+        what = ", ".join(["lost logs", "intents without an owner", *its])
+        yield f"owners: {FALLBACK} is not among them, so nobody is told of its own: {what}"
+    told = f"{FALLBACK if FALLBACK in config.owners else 'nobody'} is told"
+    for key, owner in owned:
+        if owner not in config.owners and owner != FALLBACK:
+            yield f"{key}: {owner} is not among the owners: {listed}; {told}"
+
+
+def _owned(config: Config) -> Iterator[tuple[str, str]]:
+    """Where an owner is said, or meant by saying nothing, and who it is."""
+    for name, intent in sorted(config.intents.items()):
+        yield f"intents.{name}.owner", intent.owner
+    for slo in config.slos:
+        if slo.owner is not None:
+            yield f"{slo.place}: tidegauge.dev/owner", slo.owner
+    for name in sorted(config.judges_on):
+        yield "judge.owner" if name == "judge" else f"judges.{name}.owner", config.judge_owner(name)
+    for canary in config.canaries:
+        yield f"canaries.{canary.name}.owner", canary.owner
 
 
 def silent_owners(config: Config, environ: Mapping[str, str]) -> Iterator[str]:

@@ -33,7 +33,7 @@ def prune(context: Context) -> int:
     verb = "would be" if args.dry_run else "were"
     note(
         f"the texts of {found.samples} samples and {found.quarantined} quarantined lines {verb} removed:"
-        f" {found.bytes / 1e6:.1f} MB; and {found.rollups} rows of rollups"
+        f" {found.bytes / 1e6:.1f} MB; and {found.cached} cached answers of judges, and {found.rollups} rows of rollups"
     )
     return 0
 

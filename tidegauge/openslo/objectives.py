@@ -239,8 +239,10 @@ def _allowed(
     target = item.target if item.target is not None else float(item.target_percent or 0) / 100
     name = "target" if item.target is not None else "targetPercent"
     allowed = round(1 - target, 12)
-    if target <= 0:
+    if allowed >= 1:
         known.wrong(at, (*path, name), "nothing would ever be bad; expected a target above 0")
+    elif allowed <= 0:
+        known.wrong(at, (*path, name), "nothing could be bad; expected a target below 1")
     elif indicator == HALLUCINATION and allowed > RISKS.get(risk, 1.0):
         most = 100 * RISKS[risk]
         known.wrong(at, (*path, name), f"risk {risk} allows at most {most:g} % bad answers, this {100 * allowed:g} %")

@@ -17,16 +17,18 @@ _WINDOW_DAYS = 30
 
 
 class Pruned(msgspec.Struct):
-    """What was removed, or would be: samples' and quarantined lines' texts with their bytes, rows of rollups."""
+    """What was removed, or would be: texts of samples and quarantined lines, their bytes; rows that go as a whole."""
 
     samples: int = 0
     quarantined: int = 0
     bytes: int = 0
+    cached: int = 0
+    """Answers of judges that would have stood in for new ones."""
     rollups: int = 0
 
 
 def prune(store: Store, before: Micros, stopped: Callable[[], bool] = lambda: False) -> Pruned:
-    """Removes the texts of samples with an event time before `before`, and of lines quarantined before it.
+    """Removes texts: of samples with an event time before `before`, of lines quarantined and answers cached before it.
 
     Kept are pending samples, cases that wait for a label, and the evidence of open incidents. No count, rate, label or
     incident changes. It may be interrupted, and run twice at once.
@@ -46,6 +48,7 @@ def prune(store: Store, before: Micros, stopped: Callable[[], bool] = lambda: Fa
         found.bytes += size
         if rows < retention.PORTION:
             break
+    found.cached = _portions(_answers, store, before, stopped)
     return found
 
 
@@ -63,6 +66,7 @@ def preview(store: Store, before: Micros) -> Pruned:
             break
     with store.read() as tx:
         rows, size = retention.prune_quarantine(tx, before, sys.maxsize, dry=True)
+        found.cached = int(tx.value("answers_to_prune", before=before))
     found.quarantined, found.bytes = rows, found.bytes + size
     return found
 
@@ -73,12 +77,7 @@ def prune_rollups(store: Store, before: Micros, stopped: Callable[[], bool] = la
     for month in retry_conflicts(_months, store):
         if month.next.first <= before // FIVE_MINUTES and not stopped():
             removed += retry_conflicts(_drop, store, month)
-    while not stopped():
-        rows = retry_conflicts(_rollups, store, before // FIVE_MINUTES)
-        removed += rows
-        if rows < retention.PORTION:
-            break
-    return removed
+    return removed + _portions(_rollups, store, before // FIVE_MINUTES, stopped)
 
 
 def preview_rollups(store: Store, before: Micros) -> int:
@@ -127,6 +126,22 @@ def _drop(store: Store, month: months.Month) -> int:
         rows = int(tx.value("rollups_between", first=month.first, stop=month.next.first))
         months.drop(tx, month)
         return rows
+
+
+def _portions(remove: Callable[[Store, int], int], store: Store, before: int, stopped: Callable[[], bool]) -> int:
+    """Removes portion by portion until one is not full; rows."""
+    removed = 0
+    while not stopped():
+        rows = retry_conflicts(remove, store, before)
+        removed += rows
+        if rows < retention.PORTION:
+            break
+    return removed
+
+
+def _answers(store: Store, before: int) -> int:
+    with store.write() as tx:
+        return retention.prune_answers(tx, before)
 
 
 def _rollups(store: Store, before: int) -> int:

@@ -63,6 +63,11 @@ def prune_shadows(tx: Transaction, before: Micros) -> None:
     tx.run("prune_shadow_verdicts", before=before)
 
 
+def prune_answers(tx: Transaction, before: Micros) -> int:
+    """Removes some answers of judges that were kept before `before` to stand in for new ones; their number."""
+    return tx.run("prune_answers", before=before, most=PORTION)
+
+
 def claim(tx: Transaction, now: Micros) -> bool:
     """Whether it is this process's turn: once a day, by one."""
     return bool(tx.rows("claim_pruning", now=now, day_ago=now - DAY))
