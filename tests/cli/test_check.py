@@ -95,6 +95,15 @@ spec:
   budgetingMethod: Occurrences
   indicator: {metadata: {name: i}, spec: {thresholdMetric: {metricSource: {spec: {indicator: error_rate}}}}}
   objectives: [{target: 0.99}]
+  alertPolicies:
+    - kind: AlertPolicy
+      metadata: {name: p}
+      spec:
+        conditions:
+          - kind: AlertCondition
+            metadata: {name: c}
+            spec: {severity: ticket, condition: {kind: burnrate, op: gte, threshold: 2, lookbackWindow: 3d}}
+        notificationTargets: [{kind: AlertNotificationTarget, metadata: {name: chat}, spec: {target: chat}}]
 """
 
 
@@ -121,6 +130,7 @@ def test_owners_that_are_not_listed_are_said(
     assert told == [
         "warning: intents.cart.owner: shop is not among the owners: payments, platform; platform is told",
         "warning: slo.yaml:3: tidegauge.dev/owner: sre is not among the owners: payments, platform; platform is told",
+        "warning: slo.yaml:3: notificationTargets: chat is not among the owners: payments, platform; platform is told",
         "warning: judge.owner: ml is not among the owners: payments, platform; platform is told",
     ]
     alone = owners_said(tmp_path, capsys, f"owners: {{{payments}}}\n")

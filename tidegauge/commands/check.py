@@ -172,6 +172,8 @@ def _owned(config: Config) -> Iterator[tuple[str, str]]:
     for slo in config.slos:
         if slo.owner is not None:
             yield f"{slo.place}: tidegauge.dev/owner", slo.owner
+        if slo.notify:
+            yield f"{slo.place}: notificationTargets", slo.notify[0]
     for name in sorted(config.judges_on):
         yield "judge.owner" if name == "judge" else f"judges.{name}.owner", config.judge_owner(name)
     for canary in config.canaries:

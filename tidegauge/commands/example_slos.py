@@ -22,7 +22,7 @@ spec:
         severity: ticket
         condition: {kind: burnrate, op: gte, threshold: 2, lookbackWindow: 3d, alertAfter: 0m}
   notificationTargets:
-    - targetRef: owner
+    - targetRef: platform
 ---
 apiVersion: openslo/v1
 kind: AlertPolicy
@@ -36,12 +36,12 @@ spec:
         severity: ticket
         condition: {kind: burnrate, op: gte, threshold: 5, lookbackWindow: 1d, alertAfter: 0m}
   notificationTargets:
-    - targetRef: owner
+    - targetRef: platform
 ---
 apiVersion: openslo/v1
 kind: AlertNotificationTarget
-metadata: {name: owner}
-spec: {target: owner, description: The owner of the intent; contacts come from the environment}
+metadata: {name: platform}
+spec: {target: platform, description: One of the owners in tidegauge.yaml; contacts come from the environment}
 ---
 # Every intent that has no objective of its own.
 apiVersion: openslo/v1
