@@ -81,12 +81,15 @@ def test_ages_are_in_the_unit_that_they_are_read_in(seconds: float, said: str) -
 READING = [
     *(["status"], ["status", "--json"], ["status", "--watch"], ["health"], ["slo"], ["incidents"], ["tickets"]),
     *(["verdict", "--intent", "refunds", "--unseen"], ["dump", "--canonical"], ["sampling", "show"]),
-    *(["review", "export"], ["judge", "health"], ["explain", "r-1"]),
+    *(["review", "export"], ["judge", "health"], ["explain", "r-1"], ["incidents", "approve", "i-1"]),
+    *(["metrics"], ["judge", "trust", "judge", "--why", "seen"], ["store", "prune", "--older-than", "90d"]),
 ]
 
 
 @pytest.mark.parametrize("command", READING, ids=" ".join)
-def test_what_only_reads_makes_no_store(command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_wants_a_store_that_is_there_makes_none(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = tmp_path / "typo.db"
     assert main(["--store", f"sqlite:///{file}", *command]) == 1
     said = capsys.readouterr()

@@ -82,7 +82,7 @@ class Context:
 
     @contextmanager
     def existing_store(self) -> "Iterator[Store]":
-        """The same for what only reads: a file that is not there is an error, and not made."""
+        """The same for what makes no sense on an empty one: a file that is not there is an error, and not made."""
         from tidegauge.config_load import sqlite_file
         from tidegauge.errors import StoreError
 

@@ -66,7 +66,7 @@ def trust(context: Context) -> int:
     from tidegauge.service import interlock
 
     args = context.args
-    with context.store() as store, store.write() as tx:
+    with context.existing_store() as store, store.write() as tx:
         released = interlock.trust(tx, args.judge, context.who(), args.why, context.clock.now())
     note(f"{args.judge}: {released} interlock(s) released; its gold answers begin anew")
     return 0

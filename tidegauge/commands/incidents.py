@@ -65,7 +65,7 @@ def _act(context: Context, action: str, done: str) -> int:
 
     args = context.args
     why = (args.why or "").strip() or BY_COMMAND
-    with context.store() as store, store.write() as tx:
+    with context.existing_store() as store, store.write() as tx:
         getattr(incidents, action)(tx, args.incident, context.who(), why, context.clock.now())
     note(f"{args.incident}: {done}")
     return 0

@@ -16,7 +16,7 @@ def run(context: Context) -> int:
     from tidegauge.telemetry.prometheus import metrics_text
 
     config = context.config()
-    with context.store() as store:
+    with context.existing_store() as store:
         wanted = Objectives(config.slo, config.counted, config.as_objective)
         sys.stdout.write(metrics_text(store, wanted, context.clock.now()).decode())
     return 0

@@ -33,7 +33,7 @@ def run(context: Context) -> int:
         intent=args.intent,
         limit=args.limit,
     )
-    with context.store() as store:
+    with context.existing_store() as store:
         shared = StoreServices(store, config, context.clock)
         judge = build_judge(with_rubric(config, args.judge, rubric), args.judge, shared.services())
         try:

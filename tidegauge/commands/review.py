@@ -50,7 +50,7 @@ def take(context: Context) -> int:
         lines = lines_of(path)
     except OSError as error:
         raise TidegaugeError(f"{path}: cannot be read: {error.strerror}") from None
-    with context.store() as store:
+    with context.existing_store() as store:
         report: Mapping[str, Any] = import_and_act(store, context.config(), context.clock, lines)
     print_json(report)
     if (report["bad"] or report["unknown"]) and not any(report[name] for name in _KEPT):

@@ -21,7 +21,7 @@ def prune(context: Context) -> int:
             " or store.rollup_days"
         )
     found = retention.Pruned()
-    with context.store() as store:
+    with context.existing_store() as store:
         if texts is not None:
             found = (retention.preview if args.dry_run else retention.prune)(store, now - texts)
         if rollups is not None:
