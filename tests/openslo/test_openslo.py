@@ -53,7 +53,7 @@ def test_the_example_of_init_uses_everything() -> None:
     ]
     assert {slo.window.rolling for slo in found} == {True, False}
     assert found[0].levels == (Level(burn=2, hours=72), Level(burn=5, hours=24))
-    assert found[0].notify == ("owner",)
+    assert found[0].notify == ("platform",)
     assert found[4].threshold_ms == 10_000
 
 
