@@ -91,6 +91,13 @@ SELECT o.delivery, o.incident, o.state, o.attempts, o.last_status, o.due_at, (
 ) AS tried
 FROM outbox o ORDER BY o.created_at, o.delivery
 
+-- name: times_tried
+SELECT count(*) FROM incident_events
+WHERE incident = :incident AND what IN ('acknowledged', 'delivered', 'attempt failed')
+
+-- name: measured_from
+SELECT measured_from FROM incidents WHERE incident = :incident
+
 -- name: move_deliveries
 UPDATE outbox SET due_at = :now, due_since = :now, attempts = 0, owner = NULL,
     state = CASE WHEN CAST(:state AS TEXT) = 'cancelled' AND delivered_at IS NOT NULL THEN 'delivered'

@@ -2,11 +2,12 @@
 
 import pytest
 
-from tests.alerts.world import KEY, SENT, at, breach, clock, open_tickets, run, stages, traffic
+from tests.alerts.world import KEY, SENT, at, breach, clock, history, open_tickets, run, stages, traffic
 from tests.service.world import OLD
 from tidegauge.alerts.webhook import SECRET
 from tidegauge.domain import HOUR
 from tidegauge.service import incidents, stops
+from tidegauge.service.rollbacks import UNDELIVERED
 from tidegauge.storage.store import Store
 from tidegauge.testing.receiver import WebhookReceiver
 
@@ -78,6 +79,23 @@ def test_what_a_person_approved_before_a_long_stop_is_asked_again(store: Store, 
     run(store, receiver, now, mode="approve")
     assert stages(store, incident) == ["proposed", "approved", "failed"]
     assert receiver.deliveries == []
+
+
+def test_what_was_sent_is_not_late_by_a_stop(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SECRET, KEY)
+    incident, now = str(breach(store)), clock(13)
+    with WebhookReceiver(KEY, replies=[503, 503]) as receiver:
+        run(store, receiver, now)
+        with store.write() as tx:
+            stops.stop(tx, "refunds", "ann", "the log lacks a region", at(60), now.now())
+        now.time = at(20)
+        run(store, receiver, now)
+        assert UNDELIVERED not in history(store, incident)
+        for hours in (60.1, 62):
+            now.time = at(hours)
+            run(store, receiver, now)
+    assert stages(store, incident) == SENT
+    assert history(store, incident).count("attempt failed") == 2
 
 
 def test_a_log_that_stands_still_holds_no_queue_up(store: Store, receiver: WebhookReceiver) -> None:

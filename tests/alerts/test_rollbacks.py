@@ -10,6 +10,7 @@ from tidegauge.alerts.act import act
 from tidegauge.alerts.webhook import SECRET
 from tidegauge.config import Config, RollbackSection, WebhookSection
 from tidegauge.domain import HOUR, Deployment
+from tidegauge.errors import UsageError
 from tidegauge.service import incidents, words
 from tidegauge.storage.store import Store
 from tidegauge.testing.receiver import WebhookReceiver
@@ -132,6 +133,51 @@ def test_what_a_person_rolled_back_by_hand_is_resolved_and_stays_a_breach(
     with store.read() as tx:
         assert incidents.incident_rows(tx)[0]["state"] == "resolved"
         assert [row["deployment"] for row in tx.rows("breached_deployments", intent="refunds")] == [NEW.id]
+        (cell,) = tx.rows("span_of_traffic", intent="refunds", deployment=NEW.id)
+        assert tx.value("measured_from", incident=incident) == cell["last_at"]  # what comes after it is tested anew
+
+
+@pytest.mark.parametrize("action", ["resolve", "cancel"])
+def test_nobody_is_left_with_the_ticket_of_a_rollback_that_is_over(
+    store: Store, receiver: WebhookReceiver, action: str
+) -> None:
+    incident, now = str(breach(store, mode="approve")), clock(14)
+    now.time = at(16)
+    run(store, receiver, now, mode="approve", approval_hours=2)
+    assert "rollback_failed" in open_tickets(store)
+    with store.write() as tx:
+        getattr(incidents, action)(tx, incident, "ann", "seen", now.now())
+    assert "rollback_failed" not in open_tickets(store)
+
+
+def test_what_is_cancelled_is_not_sent_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SECRET, KEY)
+    incident = str(breach(store))
+    with WebhookReceiver(KEY, replies=[410]) as receiver:
+        run(store, receiver, clock(13))
+        assert stages(store, incident)[-1] == "failed"
+        with store.write() as tx:
+            incidents.cancel(tx, incident, "ann", "no breach", at(14))
+        with pytest.raises(UsageError, match="it is cancelled"), store.write() as tx:
+            incidents.replay(tx, incident, "ann", "again", at(14))
+        run(store, receiver, clock(15))
+        assert len(receiver.deliveries) == 1
+
+
+def test_a_replay_says_nothing_else_than_before(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SECRET, KEY)
+    before(store, hours=0.5, deployment=OLDEST)
+    before(store, hours=4)
+    incident = str(breach(store))
+    with WebhookReceiver(KEY, replies=[410]) as receiver:
+        run(store, receiver, clock(13))
+        breach(store, hours=14, deployment=OLD)  # the last good one is good no more
+        with store.write() as tx:
+            incidents.replay(tx, incident, "ann", "again", at(18))
+        run(store, receiver, clock(18), most_per_day=9, cool_down_hours=0)
+        said = [d.body for d in receiver.deliveries if d.webhook_id == receiver.deliveries[0].webhook_id]
+    assert len(set(said)) == 1
+    assert stages(store, incident)[-1] == "failed"
 
 
 def test_a_cool_down_keeps_an_intent_from_flapping(store: Store, receiver: WebhookReceiver) -> None:

@@ -106,8 +106,8 @@ class _Round:
 
     def _record(self, delivery: Delivery, attempt: Attempt, refused: bool) -> None:
         now = self._clock.now()
-        late = now - delivery.due_since >= self._terms.dead_letter_hours * HOUR
-        state, wait = outcome(attempt, delivery.attempts + 1, self._draw, over=late or refused)
+        over = refused or now - self._due_since(delivery, now) >= self._terms.dead_letter_hours * HOUR
+        state, wait = outcome(attempt, delivery.attempts + 1, self._draw, over=over)
         with self._store.write() as tx:
             tx.rows("lock_incident", incident=delivery.incident)  # before its delivery, as people's commands do
             outbox.record(tx, delivery, self._owner, state=state, said=attempt.said, due_at=now + wait, now=now)
@@ -120,6 +120,13 @@ class _Round:
             row = tx.first("incident", incident=delivery.incident)
             if state is DeliveryState.FAILED and row and row["stage"] == Stage.SENT:
                 rollbacks.fail(tx, row, f"the webhook was not delivered: {attempt.said}", now)
+
+    def _due_since(self, delivery: Delivery, now: Micros) -> Micros:
+        """What a stop held back is late from its end on."""
+        with self._store.read() as tx:
+            row = tx.first("incident", incident=delivery.incident)
+            stopped = tx.value("stopped_until", intent=row["intent"], now=now) if row else None
+        return max(delivery.due_since, int(stopped or 0))
 
 
 def outcome(

@@ -188,6 +188,8 @@ def cancel(tx: Transaction, incident: str, who: str, why: str, now: Micros) -> N
 def resolve(tx: Transaction, incident: str, who: str, why: str, now: Micros) -> None:
     """A person has seen to it, by hand where nothing was sent. Raises UsageError where all is over."""
     move(tx, incident, Stage.VERIFIED, who=who, why=why, now=now, what="resolved")
+    if not tx.value("measured_from", incident=incident):  # nothing was sent: its traffic so far is what was seen to
+        tx.run("end_tests", incident=incident)
     stop_deliveries(tx, incident, now)
 
 
@@ -200,9 +202,11 @@ def stop_deliveries(tx: Transaction, incident: str, now: Micros) -> None:
 def replay(tx: Transaction, incident: str, who: str, why: str, now: Micros) -> None:
     """Sends the same webhook, with the same webhook-id, once more; a receiver that said 410 is asked again.
 
-    Raises UsageError where none was tried yet.
+    Raises UsageError where none was tried yet, or a person said that nothing is to be sent.
     """
     stage = stage_of(tx, incident)
+    if stage is Stage.CANCELLED:
+        raise UsageError(f"incident {incident}: it is cancelled, so that nothing of it is sent any more")
     _deliver(tx, incident, {DeliveryState.DELIVERED, DeliveryState.FAILED}, DeliveryState.DUE, now)
     tx.run("enable_targets")
     if stage is Stage.FAILED:

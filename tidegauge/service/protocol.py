@@ -4,9 +4,11 @@ The diagram in docs/rollback.md is compared with `TRANSITIONS` by a test.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from tidegauge.domain import IncidentState, Micros, Stage
 from tidegauge.errors import UsageError
+from tidegauge.service import tickets
 from tidegauge.storage.store import Transaction
 
 TRANSITIONS: Mapping[Stage, frozenset[Stage]] = {
@@ -22,6 +24,9 @@ TRANSITIONS: Mapping[Stage, frozenset[Stage]] = {
 
 TIDEGAUGE = "tidegauge"
 """Who acts where no person does."""
+
+FAILED = "rollback_failed"
+"""The kind of the ticket about a rollback that failed; it is open until all is over."""
 
 BY_COMMAND = "by command"
 """Why a person acts who does not say it."""
@@ -46,9 +51,18 @@ def move(
     if stage is None or to not in TRANSITIONS[stage]:
         raise UsageError(f"incident {incident}: it is {stage or 'no rollback'} and cannot become {to}")
     tx.run("set_stage", incident=incident, stage=to.value, now=now)
+    if not TRANSITIONS[to]:
+        tickets.close_ticket(tx, tickets.ticket_id(FAILED, failed_subject(tx, incident)), now)
     if to is Stage.VERIFIED:
         tx.run("set_incident_state", incident=incident, state=IncidentState.RESOLVED.value)
     note(tx, incident, who=who, what=what or to.value, why=why, now=now, stages=(stage.value, to.value))
+
+
+def failed_subject(tx: Transaction, incident: str) -> dict[str, Any]:
+    """What the ticket about a rollback that failed is about."""
+    row = tx.first("incident", incident=incident)
+    assert row is not None
+    return {"incident": incident, "intent": row["intent"], "deployment": row["deployment"]}
 
 
 def note(

@@ -8,7 +8,7 @@ from tidegauge.config import RollbackSection
 from tidegauge.domain import DAY, HOUR, SECOND, DeliveryState, Incident, IncidentState, Micros, Stage
 from tidegauge.service import incidents, stops, tickets
 from tidegauge.service.last_good import last_good
-from tidegauge.service.protocol import TIDEGAUGE, move, note
+from tidegauge.service.protocol import FAILED, TIDEGAUGE, failed_subject, move, note
 from tidegauge.service.rate import shown
 from tidegauge.storage import evidence
 from tidegauge.storage.sampling import FIVE_MINUTES
@@ -124,7 +124,7 @@ def _send(tx: Transaction, row: Row, terms: RollbackSection, body: Body, now: Mi
         return
     good = last_good(tx, _Place(row["intent"], row["deployment"], row["opened_at"]))
     if good != row["last_good"]:
-        if row["attempts"]:
+        if tx.value("times_tried", incident=incident):  # a receiver acts once for each webhook-id
             fail(tx, row, "the last good deployment it names is good no more", now)
             return
         tx.run("set_last_good", incident=incident, last_good=good)
@@ -179,9 +179,9 @@ def fail(tx: Transaction, row: Row, why: str, now: Micros) -> None:
     if row["measured_from"] == 0:
         _measure(tx, row, now)
     move(tx, row["incident"], Stage.FAILED, who=TIDEGAUGE, why=why, now=now)
-    subject = {"incident": row["incident"], "intent": row["intent"], "deployment": row["deployment"]}
     owner = tx.value("owner_of_incident", incident=row["incident"]) or "platform"
-    tickets.open_ticket(tx, kind="rollback_failed", subject=subject, owner=owner, evidence={"why": why}, now=now)
+    subject = failed_subject(tx, row["incident"])
+    tickets.open_ticket(tx, kind=FAILED, subject=subject, owner=owner, evidence={"why": why}, now=now)
 
 
 def check(tx: Transaction, terms: RollbackSection, now: Micros) -> None:
@@ -199,7 +199,8 @@ def check(tx: Transaction, terms: RollbackSection, now: Micros) -> None:
             fail(tx, row, f"{hold} within {terms.approval_hours:g} hours{because}", now)
     for row in _in(tx, Stage.SENT, Stage.ACKNOWLEDGED, Stage.FAILED):
         _verify(tx, row, terms, now)
-        if row["stage"] == Stage.SENT and now - row["stage_at"] > terms.verify_minutes * 60 * SECOND:
+        tried = row["stage"] == Stage.SENT and not stops.is_stopped(stopped, row["intent"])
+        if tried and now - row["stage_at"] > terms.verify_minutes * 60 * SECOND:
             _note_undelivered(tx, row, terms, now)
     _note_restored(tx, now)
 
@@ -245,8 +246,6 @@ def _verify(tx: Transaction, row: Row, terms: RollbackSection, now: Micros) -> N
         why = f"below {100 * terms.verify_share:g} % of the intent's requests"
         move(tx, row["incident"], Stage.VERIFIED, who=TIDEGAUGE, why=why, now=now)
         incidents.stop_deliveries(tx, row["incident"], now)
-        subject = {"incident": row["incident"], "intent": row["intent"], "deployment": row["deployment"]}
-        tickets.close_ticket(tx, tickets.ticket_id("rollback_failed", subject), now)
     else:
         fail(tx, row, why, now)
 
