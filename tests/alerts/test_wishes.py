@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from msgspec import structs
 
 from tests.service.sums import month
@@ -44,6 +45,22 @@ def test_evidence_wanted_samples_its_deployment_five_times_as_much_and_once(stor
     assert plan.valid_from == newest * FIVE_MINUTES + 10 * MINUTE
     assert plan.reason.startswith("evidence_wanted, by tidegauge: 100 of 100 flagged, 0 of ")
     assert plan.reason.endswith("before 0.02")
+    assert looked(store) == [plan]
+
+
+def test_a_look_that_is_cut_short_raises_nothing_and_the_next_one_does(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise SystemExit
+
+    wanting(store)
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr("tidegauge.alerts.act._escalate", killed)
+        looked(store)
+    assert open_tickets(store) == ["evidence_wanted"]
+    (plan,) = looked(store)
+    assert (plan.intent, plan.deployment, plan.rate) == ("refunds", NEW.id, 5 * RATE)
     assert looked(store) == [plan]
 
 

@@ -57,21 +57,33 @@ def escalate(tx: Transaction, wish: Escalation, now: Micros) -> Plan | None:
     newest = sampling.newest_event(tx)
     if newest is None or abs(now - newest) > DAY:
         return None
+    place = (wish.intent, wish.deployment)
+    if _higher(sampling.plans(tx), place, sampling.earliest(tx, now)) is None:
+        return None  # before the lock, which holds up every commit
     sampling.lock(tx, shared=False)
     plans, start = sampling.plans(tx), sampling.earliest(tx, now)
-    place = (wish.intent, wish.deployment)
-    standing = sampling.in_force(plans, *place, start)
-    if standing is None or _is_raised(plans, place, start):
+    found = _higher(plans, place, start)
+    if found is None:
         return None
-    rate = min(1.0, FACTOR * standing.rate)
-    if rate <= standing.rate:
-        return None
+    standing, rate = found
     reason = f"{_RAISED}{wish.why}; before {standing.rate:g}"
     return sampling.add_plan(tx, start, rate, *place, plans[0].key_fingerprint, reason, now)
 
 
+def _higher(plans: Sequence[Plan], place: tuple[str, str], time: Micros) -> tuple[Plan, float] | None:
+    """The plan in force and the rate to raise it to; None where it is raised already, or can be no higher."""
+    standing = sampling.in_force(plans, *place, time)
+    if standing is None or _is_raised(plans, place, time):
+        return None
+    rate = min(1.0, FACTOR * standing.rate)
+    return (standing, rate) if rate > standing.rate else None
+
+
 def check(tx: Transaction, escalates: bool, now: Micros) -> list[Plan]:
-    """Ends wishes whose deployment is gone, then escalations that no wish needs; the rows that say so."""
+    """Ends wishes whose deployment is gone, then escalations that no wish needs; the rows that say so.
+
+    A wish whose row was never written, since the job was cut short before it, gets it now.
+    """
     newest = tx.value("newest_traffic") or 0
     wanted = set()
     for row in tx.rows("wishes"):
@@ -80,13 +92,15 @@ def check(tx: Transaction, escalates: bool, now: Micros) -> list[Plan]:
             tx.run("end_wish", test_key=row["test_key"])
         elif escalates:
             wanted.add((row["intent"], row["deployment"]))
+    for intent, deployment in sorted(wanted - _ever_raised(sampling.plans(tx))):
+        escalate(tx, Escalation(intent=intent, deployment=deployment, why="begun by an earlier look"), now)
     return _relax(tx, wanted, now)
 
 
 def _relax(tx: Transaction, wanted: set[tuple[str, str]], now: Micros) -> list[Plan]:
     """Back to what the rows of people say. Where they set another rate meanwhile, that one stays."""
     plans = sampling.plans(tx)
-    raised = {(p.intent, p.deployment) for p in plans if p.reason.startswith(_RAISED)} - wanted
+    raised = _ever_raised(plans) - wanted
     start = sampling.earliest(tx, now)
     if not any(_is_raised(plans, place, start) for place in raised):
         return []
@@ -102,6 +116,10 @@ def _relax(tx: Transaction, wanted: set[tuple[str, str]], now: Micros) -> list[P
             print_ = plans[0].key_fingerprint
             found.append(sampling.add_plan(tx, start, former.rate, *place, print_, reason, now))
     return found
+
+
+def _ever_raised(plans: Sequence[Plan]) -> set[tuple[str, str]]:
+    return {(plan.intent, plan.deployment) for plan in plans if plan.reason.startswith(_RAISED)}
 
 
 def _is_raised(plans: Sequence[Plan], place: tuple[str, str], time: Micros) -> bool:
