@@ -66,6 +66,7 @@ class Owner(msgspec.Struct, frozen=True):
 
     name: str
     host: str
+    """Where its process id means something: a host, and one of its pid namespaces."""
     pid: int
     pid_started: float
     job: str = ""
@@ -73,9 +74,18 @@ class Owner(msgspec.Struct, frozen=True):
 
     @classmethod
     def this_process(cls, now: Micros, job: str = "") -> "Owner":
-        pid, host = os.getpid(), socket.gethostname()
+        pid, host = os.getpid(), _here()
         started = psutil.Process(pid).create_time()
         return cls(short_hash(host, str(pid), str(started), str(now), job), host, pid, started, job)
+
+
+def _here() -> str:
+    """Containers may share the name of their host, and each has a process 1."""
+    name = socket.gethostname()
+    try:
+        return f"{name} {os.stat('/proc/self/ns/pid').st_ino}"
+    except OSError:
+        return name
 
 
 def beat(tx: Transaction, owner: Owner, now: Micros) -> None:
@@ -111,7 +121,7 @@ def _beats(row: Row, now: Micros) -> bool:
 
 def gone(row: Row) -> bool:
     """Whether the process of a row, by host and process id, is known to have ended."""
-    if row["host"] != socket.gethostname():
+    if row["host"] != _here():
         return False
     try:
         process = psutil.Process(row["pid"])
