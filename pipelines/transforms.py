@@ -159,7 +159,7 @@ class Read(StoreDoFn):
 
     def _release(self, release: Callable[..., None], tick: Tick, claimed: Claimed, reason: str) -> None:
         with self.store.write() as tx:
-            release(tx, claimed.block, self.me(tick), reason, tick.sweep)
+            release(tx, claimed.block, self.hold(tx, tick), reason)
 
     def _leave_unfinished(self, tick: Tick, claimed: Claimed, reason: str) -> None:
         """A compressed file that is still being written is read when it has grown; one at rest is lost."""

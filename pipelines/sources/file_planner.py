@@ -10,7 +10,7 @@ held, neither retired nor begun anew under another path, until the file can be r
 
 import logging
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import BinaryIO
 
@@ -33,7 +33,7 @@ _REMEMBERED = 200
 """Of the generations that are gone, the newest that a new file is compared with."""
 
 _NAMED = 3
-"""Files that cannot be read that are named in one error."""
+"""Of the files that cannot be read, those that one error names."""
 
 _UNREADABLE = (SourceError, OSError, EOFError, *DAMAGED)
 
@@ -75,9 +75,7 @@ class FilePlanner:
             with self._goes_on(generation.path):
                 self._extend(generation)
         if self._failed:
-            said = [why for _, why in sorted(self._failed.items())]
-            more = f"; and {len(said) - _NAMED} more files" if len(said) > _NAMED else ""
-            raise SourceError("; ".join(said[:_NAMED]) + more)
+            raise unreadable(self._failed, "files")
 
     @contextmanager
     def _goes_on(self, path: str) -> Iterator[None]:
@@ -241,6 +239,13 @@ class FilePlanner:
                 ledger.stretch_block(tx, generation.generation, start, identity, planned, now)
             else:
                 ledger.plan_ranges(tx, generation.generation, planned, [size], identity, now)
+
+
+def unreadable(failed: Mapping[str, str], what: str) -> SourceError:
+    """One error for all that could not be read, and why, by path."""
+    said = [why for _, why in sorted(failed.items())]
+    more = f"; and {len(said) - _NAMED} more {what}" if len(said) > _NAMED else ""
+    return SourceError("; ".join(said[:_NAMED]) + more)
 
 
 def retire(tx: Transaction, generation: Generation, why: str, now: Micros) -> None:

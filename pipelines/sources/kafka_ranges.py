@@ -82,10 +82,13 @@ def steps(ledger: Ledger, sight: Sight, latest: bool, most: int, now: Micros) ->
             yield from _follow(generation, partition, ledger.open_at.get(generation.generation), sight, most, now)
         elif path not in sight.dark and topic_of(path) not in sight.dark:
             yield from _miss(generation, ledger.open_at.get(generation.generation), now)
+    half_seen = {topic_of(path) for path in sight.dark}
     for path, partition in there.items():
         if path not in known:
             # Partitions are added, and topics made anew, with nothing in them: what is there came after we looked.
             fresh = latest and partition.topic not in topics
+            if fresh and partition.topic in half_seen:
+                continue  # or the partition that is dark would be taken for one that is added later
             start = partition.stable if fresh else partition.first
             yield Begin(partition, start, cut(start, partition.first, partition.stable, most))
 

@@ -10,7 +10,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from queue import Empty, SimpleQueue
 from typing import Any, BinaryIO, NamedTuple
 
@@ -22,7 +22,7 @@ from apache_beam.options.value_provider import RuntimeValueProvider
 
 from pipelines.cutter import READ_BYTES
 from pipelines.sources.archives import is_archive, read_archive
-from pipelines.sources.file_planner import cut_points, retire
+from pipelines.sources.file_planner import cut_points, retire, unreadable
 from pipelines.sources.source import Behind, Planning
 from tidegauge.domain import Block, Clock, Encoding, Micros
 from tidegauge.errors import ConfigError, SourceChanged, SourceError
@@ -69,25 +69,42 @@ class ObjectSource:
 
     def __init__(self, pattern: str) -> None:
         self.name = pattern
-        self._listed_at = -math.inf
         self._rests_until = -math.inf
-        self._why = SourceError(pattern)
+        self._why: SourceError | None = None
 
     def plan(self, store: Store, clock: Clock, planning: Planning) -> None:
-        if time.monotonic() - self._listed_at < LIST_SECONDS:
-            return
-        there = self._list()
+        """Raises SourceError for what cannot be read, after all others, and until the next listing."""
+        if time.monotonic() >= self._rests_until:
+            rest = LIST_SECONDS
+            try:
+                self._why = self._look(store, clock, planning)
+            except SourceError as error:
+                rest, self._why = REST_SECONDS, error
+            self._rests_until = time.monotonic() + rest
+        if self._why is not None:
+            raise self._why
+
+    def _look(self, store: Store, clock: Clock, planning: Planning) -> SourceError | None:
+        """One pass over all objects; what is to be said of those that cannot be read. A known one of them is held.
+
+        Raises SourceError when the store itself does not answer.
+        """
+        there = _listed(self.name)
+        failed: dict[str, str] = {}
         with store.read() as tx:
             known = {generation.path: generation for generation in ledger.generations(tx, self.name)}
+        held = set(known)
         for path, generation in known.items():
-            if path not in there or not self._is_same(store, generation, there[path]):
-                with store.write() as tx:
-                    retire(tx, generation, "the object is gone or was overwritten", clock.now())
-                known = {name: kept for name, kept in known.items() if name != path}
+            with _goes_on(path, failed):
+                if path not in there or not self._is_same(store, generation, there[path]):
+                    with store.write() as tx:
+                        retire(tx, generation, "the object is gone or was overwritten", clock.now())
+                    held.remove(path)
         for path, seen in there.items():
-            if path not in known and seen.size:
-                self._begin(store, clock, seen, planning.block_bytes)
-        self._listed_at = time.monotonic()
+            if path not in held and seen.size:
+                with _goes_on(path, failed):
+                    self._begin(store, clock, seen, planning.block_bytes)
+        return unreadable(failed, "objects") if failed else None
 
     def read(self, claimed: Claimed) -> Iterator[bytes]:
         block, tag = claimed.block, claimed.identity.prefix_hash
@@ -113,16 +130,6 @@ class ObjectSource:
 
     def close(self) -> None:
         """Objects are closed after each read."""
-
-    def _list(self) -> Mapping[str, _Seen]:
-        """What is there. Raises SourceError, and then for a while without asking again."""
-        if time.monotonic() < self._rests_until:
-            raise self._why
-        try:
-            return _listed(self.name)
-        except SourceError as error:
-            self._rests_until, self._why = time.monotonic() + REST_SECONDS, error
-            raise
 
     @staticmethod
     def _is_same(store: Store, generation: Generation, seen: _Seen) -> bool:
@@ -163,6 +170,21 @@ class ObjectSource:
             ledger.plan_ranges(tx, generation.generation, 0, cuts, planned, now)
 
 
+class _Silence(SourceError):
+    """A cloud store that does not answer will not answer for the next object either."""
+
+
+@contextmanager
+def _goes_on(path: str, failed: dict[str, str]) -> Iterator[None]:
+    """Keeps what cannot be read of one object from the others."""
+    try:
+        yield
+    except _Silence:
+        raise
+    except SourceError as error:
+        failed[path] = str(error)
+
+
 class _Errors:
     """Turns what a client raises, whichever it is, into a SourceError."""
 
@@ -195,7 +217,7 @@ def _answer(path: str, ask: Callable[[], Any]) -> Any:
         try:
             found, error = said.get(timeout=ANSWER_SECONDS)
         except Empty:
-            raise SourceError(f"{path}: no answer within {ANSWER_SECONDS:g} s") from None
+            raise _Silence(f"{path}: no answer within {ANSWER_SECONDS:g} s") from None
         if error is not None:
             raise error
         return found

@@ -49,7 +49,7 @@ RETURNING generation
 INSERT INTO blocks (generation, start, stop, state, planned_at) VALUES (:generation, :start, :stop, 'planned', :planned_at)
 
 -- name: stretch_block
-UPDATE blocks SET stop = :stop, planned_at = :planned_at
+UPDATE blocks SET stop = :stop, planned_at = :planned_at, free_at = 0
 WHERE generation = :generation AND start = :start AND stop = :expected AND state = 'planned'
     AND (owner IS NULL OR owner NOT IN :live OR free_at <= :planned_at)
 RETURNING generation
@@ -86,12 +86,16 @@ UPDATE generations SET state = 'gone' WHERE generation = :generation
 -- than any lease was written by a clock that was set back meanwhile. (PostgreSQL may run a subquery more than once, and
 -- one that locks then finds more each time: hence the MATERIALIZED ones.)
 
+-- A block that could not be read has no owner and a place in line: `free_at`, as if it were planned only then. It keeps
+-- nobody from what is planned meanwhile, and does not wait without end for what is planned later.
+
 -- name: claim_blocks
 WITH free AS MATERIALIZED (
     SELECT b.generation, b.start FROM blocks b JOIN generations g ON g.generation = b.generation
     WHERE b.state = 'planned' AND b.planned_at <= :planned_by AND b.sweep <> :sweep
         AND (b.owner IS NULL OR b.owner NOT IN :live OR b.free_at <= :now OR b.free_at BETWEEN :horizon AND :never - 1)
-    ORDER BY b.planned_at, g.path, b.start LIMIT :most /*postgresql FOR UPDATE OF b SKIP LOCKED */)
+    ORDER BY CASE WHEN b.owner IS NULL AND b.free_at > b.planned_at THEN b.free_at ELSE b.planned_at END,
+        g.path, b.start LIMIT :most /*postgresql FOR UPDATE OF b SKIP LOCKED */)
 UPDATE blocks SET owner = :owner, free_at = :until
 WHERE state = 'planned' AND (generation, start) IN (SELECT generation, start FROM free)
 RETURNING generation, start
@@ -125,13 +129,15 @@ WHERE b.state = 'planned' AND b.owner = :owner
 ORDER BY b.planned_at, g.path, b.start
 
 -- name: release_block
-UPDATE blocks SET owner = NULL, free_at = 0, reason = :reason, sweep = :sweep
+UPDATE blocks SET owner = NULL, free_at = :behind, reason = :reason, sweep = :sweep
 WHERE generation = :generation AND start = :start AND state = 'planned' AND owner = :owner
 
 -- What is said of a block for the second time the planner has not mended meanwhile.
 
 -- name: release_changed_block
-UPDATE blocks SET owner = NULL, free_at = 0, reason = :reason, sweep = CASE WHEN reason = :reason THEN :sweep ELSE '' END
+UPDATE blocks SET owner = NULL, reason = :reason,
+    free_at = CASE WHEN reason = :reason THEN :behind ELSE 0 END,
+    sweep = CASE WHEN reason = :reason THEN :sweep ELSE '' END
 WHERE generation = :generation AND start = :start AND state = 'planned' AND owner = :owner
 
 -- name: latest_plan

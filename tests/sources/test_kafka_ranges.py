@@ -53,6 +53,20 @@ def test_a_partition_that_is_added_later_is_read_from_its_begin() -> None:
     assert todo([generation()], seen(Partition("t", 0, "id", 0, 10), there), latest=True) == [Begin(there, 0, [20])]
 
 
+def test_a_topic_is_begun_at_its_end_once_all_of_it_is_seen() -> None:
+    one, two = Partition("t", 0, "id", 0, 20), Partition("t", 1, "id", 0, 30)
+    other = Partition("t2", 0, "id", 0, 5)
+    half = seen(one, other, **{"t/1": "no leader"})
+    assert todo([], half, latest=True) == [Begin(other, 5, [])]
+    assert todo([], seen(one, two), latest=True) == [Begin(one, 20, []), Begin(two, 30, [])]
+    assert Begin(one, 0, [20]) in todo([], half), "what is read from its begin need not wait"
+
+
+def test_a_partition_that_is_added_while_another_is_dark_is_read_from_its_begin() -> None:
+    there = Partition("t", 1, "id", 0, 20)
+    assert todo([generation()], seen(there, **{"t/0": "no leader"}), latest=True) == [Begin(there, 0, [20])]
+
+
 def test_a_topic_that_was_made_anew_is_another_generation() -> None:
     there = Partition("t", 0, "other", 0, 3)
     old = generation()

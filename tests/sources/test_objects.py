@@ -1,12 +1,14 @@
 """Objects of a real S3 server on loopback: found, read in ranges, told apart when overwritten."""
 
 import gzip
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 from moto.server import ThreadedMotoServer
 
@@ -15,11 +17,12 @@ from pipelines.sources import objects
 from pipelines.sources.source import Planning
 from tests.conftest import drop_schema, postgresql_url
 from tests.sources.test_archives import compact, parquet, zstd
-from tests.support.ingest import Now, begin, claimed
+from tests.support.ingest import Now, begin, claimed, work_off
 from tests.support.replay import config_of, digest, dump_of, run_job
 from tidegauge.config_load import load
-from tidegauge.errors import ConfigError, SourceChanged
+from tidegauge.errors import ConfigError, SourceChanged, SourceError
 from tidegauge.storage import flow
+from tidegauge.storage.status import status
 from tidegauge.storage.store import Store
 
 
@@ -151,6 +154,88 @@ def test_a_server_that_is_gone_is_an_error_of_the_source_alone(
         look = flow.flow(tx, Now().now())["run"]
     assert look["errors"]
     assert "s3://logs/day/*: " in look["error"]
+
+
+DENIED = "s3://logs/day/b.jsonl"
+
+
+def deny(monkeypatch: pytest.MonkeyPatch, asked: Callable[[], None]) -> None:
+    """Whoever asks for the tag of one object meets `asked`."""
+    ask = FileSystems.checksum
+
+    def checksum(path: str) -> Any:
+        if path == DENIED:
+            asked()
+        return ask(path)
+
+    monkeypatch.setattr(FileSystems, "checksum", checksum)
+    monkeypatch.setattr(objects, "LIST_SECONDS", 0.0)
+
+
+def forbidden() -> None:
+    raise BeamIOError("Checksum operation failed", {DENIED: PermissionError("403 Forbidden")})
+
+
+def look(source: objects.ObjectSource, store: Store) -> tuple[str, int]:
+    """What one look says, and how many requests were seen by then."""
+    said = ""
+    begin(store)
+    try:
+        source.plan(store, Now(), Planning(1 << 20))
+    except SourceError as error:
+        said = str(error)
+    work_off(source, store, Now())
+    with store.read() as tx:
+        return said, status(tx, Now().now())["seen"]
+
+
+def test_an_object_that_nobody_may_read_is_named_and_keeps_no_other(
+    bucket: Any, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "abc":
+        put(bucket, f"day/{name}.jsonl", compact(10))
+    source = objects.ObjectSource("s3://logs/day/*")
+    with monkeypatch.context() as patch:
+        deny(patch, forbidden)
+        for _ in range(2):
+            assert look(source, store) == (f"{DENIED}: 403 Forbidden", 20)
+        patch.setattr(objects, "LIST_SECONDS", 60.0)
+        bucket.Object("day/c.jsonl").delete()
+        look(source, store)
+        patch.setattr(FileSystems, "match", lambda _: pytest.fail("lists again too soon"))
+        assert look(source, store) == (f"{DENIED}: 403 Forbidden", 20), "as long as it was not looked at again"
+    assert look(objects.ObjectSource("s3://logs/day/*"), store) == ("", 30)
+
+
+def test_a_known_object_that_nobody_may_read_any_more_is_held(
+    bucket: Any, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "ab":
+        put(bucket, f"day/{name}.jsonl", compact(10))
+    source = objects.ObjectSource("s3://logs/day/*")
+    with monkeypatch.context() as patch:
+        patch.setattr(objects, "LIST_SECONDS", 0.0)
+        assert look(source, store) == ("", 20)
+        with store.write() as tx:
+            tx.script("UPDATE generations SET inode = 'another time'")
+        put(bucket, "day/c.jsonl", compact(10))
+        deny(patch, forbidden)
+        assert look(source, store) == (f"{DENIED}: 403 Forbidden", 30)
+    assert look(objects.ObjectSource("s3://logs/day/*"), store) == ("", 30)
+
+
+def test_a_store_that_answers_no_more_is_not_asked_for_each_object(
+    bucket: Any, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "bcd":
+        put(bucket, f"day/{name}.jsonl", compact(10))
+    asked: list[int] = []
+    deny(monkeypatch, lambda: (asked.append(1), time.sleep(2.0))[1])
+    monkeypatch.setattr(objects, "ANSWER_SECONDS", 0.8)
+    source = objects.ObjectSource("s3://logs/day/*")
+    for _ in range(3):
+        assert look(source, store) == (f"{DENIED}: no answer within 0.8 s", 0)
+    assert asked == [1]
 
 
 def test_what_is_not_installed_or_not_known_is_said_before_the_job_starts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from tests.support.ingest import Now, begin, ingest
 from tests.support.logs import line
+from tidegauge.domain import SECOND
 from tidegauge.storage import ledger
 from tidegauge.storage.ledger import LEASE, NEVER, SKEW, Claim, Generation, Identity, Owner
 from tidegauge.storage.store import Store
@@ -77,6 +78,37 @@ def test_work_in_hand_is_counted_while_it_is_held(store: Store, clock: Now) -> N
         assert ledger.in_work(tx, ["one"], clock.now()) == (2, 0)
         assert ledger.in_work(tx, ["two"], clock.now()) == (0, 0)
         assert ledger.in_work(tx, ["one"], clock.now() + LEASE) == (0, 0)
+
+
+def tried(store: Store, clock: Now, owner: str, most: int) -> list[int]:
+    """Starts of the blocks that a new look gets and cannot read."""
+    sweep = f"at {clock.now()}"
+    with store.write() as tx:
+        hold = Claim(owner, sweep, ["one", "two"], clock.now(), clock.now() + LEASE)
+        taken = ledger.claim_blocks(tx, hold, NEVER, most)
+        for one in taken:
+            ledger.release_block(tx, one.block, hold, "the broker is down")
+    clock.time += SECOND
+    return sorted(one.block.start for one in taken)
+
+
+def test_blocks_that_cannot_be_read_keep_nobody_from_those_planned_later(store: Store, clock: Now) -> None:
+    planned(store, clock, 5)
+    assert tried(store, clock, "one", 3) == [0, 1, 2]
+    assert tried(store, clock, "one", 3) == [0, 3, 4]
+    assert tried(store, clock, "one", 3) == [0, 1, 2], "nothing else is there, and each has its turn"
+    with store.write() as tx:
+        ledger.plan_ranges(tx, "g", 5, [6, 7], Identity(planned_to=7), clock.now())
+    assert tried(store, clock, "one", 2) == [5, 6]
+
+
+def test_a_block_that_could_not_be_read_has_its_turn_again_however_much_is_planned(store: Store, clock: Now) -> None:
+    planned(store, clock, 1)
+    assert tried(store, clock, "one", 1) == [0]
+    clock.time += ledger.BEHIND
+    with store.write() as tx:
+        ledger.plan_ranges(tx, "g", 1, range(2, 9), Identity(planned_to=8), clock.now())
+    assert tried(store, clock, "one", 2) == [0, 1]
 
 
 class Samples:

@@ -1,5 +1,13 @@
 """Streams: asked to stop, ended, or left behind by whoever submitted them."""
 
+import os
+import socket
+from types import SimpleNamespace
+from unittest import mock
+
+import psutil
+import pytest
+
 from tidegauge.domain import DAY, SECOND
 from tidegauge.storage import ledger, streams
 from tidegauge.storage.ledger import Owner
@@ -37,6 +45,26 @@ def test_two_streams_whose_submitters_live_share_the_work(store: Store) -> None:
         assert not streams.stops(tx, "one", LATER)
         assert not streams.stops(tx, "two", LATER)
         assert streams.left_behind(tx, LATER) == []
+
+
+def test_a_submitter_whose_process_ids_are_not_ours_is_not_looked_for(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with store.write() as tx:
+        streams.submit(tx, "one", "prism", NOW)
+        monkeypatch.setattr(psutil, "Process", mock.Mock(side_effect=psutil.NoSuchProcess(1)))
+        assert streams.left_behind(tx, NOW) == ["one"]
+        with monkeypatch.context() as container:
+            container.setattr(os, "stat", lambda path: SimpleNamespace(st_ino=len(path)))
+            assert streams.left_behind(tx, NOW) == []
+            assert streams.left_behind(tx, LATER) == ["one"]
+        tx.script(f"UPDATE streams SET host = '{socket.gethostname()}'")
+        assert streams.left_behind(tx, NOW) == [], "of a version that did not say whose ids they are"
+
+
+def test_a_system_without_namespaces_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "stat", mock.Mock(side_effect=FileNotFoundError))
+    assert Owner.this_process(NOW).host == socket.gethostname()
 
 
 def test_a_new_stream_forgets_workers_that_were_silent_for_a_day(store: Store) -> None:

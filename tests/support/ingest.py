@@ -68,7 +68,7 @@ def work_off(source: Source, store: Store, clock: Now) -> list[str]:
         except SourceError as error:
             errors.append(str(error))
             with store.write() as tx:
-                ledger.release_changed_block(tx, work.block, "me", str(error), "")
+                ledger.release_changed_block(tx, work.block, Claim("me", "", [], clock.now()), str(error))
             continue
         placed = [line._replace(start=source.place(work.block, line.start)) for line in result.quarantined]
         with store.write() as tx:

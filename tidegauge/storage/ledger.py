@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import psutil
 
-from tidegauge.domain import SECOND, Block, Micros, Request, Sample, short_hash
+from tidegauge.domain import HOUR, SECOND, Block, Micros, Request, Sample, short_hash
 from tidegauge.errors import StoreConflict
 from tidegauge.storage.store import Row, Transaction
 
@@ -19,6 +19,10 @@ SKEW = 60 * SECOND
 
 LEASE = 30 * SECOND
 """How long work in hand stays with a stream's owner without word of it: engines lose elements whose worker lives on."""
+
+BEHIND = HOUR
+"""A block that could not be read lets those go first that are planned within so long after. Long, for each tick tries
+only some: of very many, each was last tried a while ago, and what is new must still come before it."""
 
 NEVER = 1 << 62
 """Until when a job that looks once keeps what it has claimed: as long as it lives."""
@@ -62,6 +66,7 @@ class Owner(msgspec.Struct, frozen=True):
 
     name: str
     host: str
+    """Where its process id means something: a host, and one of its pid namespaces."""
     pid: int
     pid_started: float
     job: str = ""
@@ -69,9 +74,18 @@ class Owner(msgspec.Struct, frozen=True):
 
     @classmethod
     def this_process(cls, now: Micros, job: str = "") -> "Owner":
-        pid, host = os.getpid(), socket.gethostname()
+        pid, host = os.getpid(), _here()
         started = psutil.Process(pid).create_time()
         return cls(short_hash(host, str(pid), str(started), str(now), job), host, pid, started, job)
+
+
+def _here() -> str:
+    """Containers may share the name of their host, and each has a process 1."""
+    name = socket.gethostname()
+    try:
+        return f"{name} {os.stat('/proc/self/ns/pid').st_ino}"
+    except OSError:
+        return name
 
 
 def beat(tx: Transaction, owner: Owner, now: Micros) -> None:
@@ -107,7 +121,7 @@ def _beats(row: Row, now: Micros) -> bool:
 
 def gone(row: Row) -> bool:
     """Whether the process of a row, by host and process id, is known to have ended."""
-    if row["host"] != socket.gethostname():
+    if row["host"] != _here():
         return False
     try:
         process = psutil.Process(row["pid"])
@@ -288,15 +302,19 @@ def in_work(tx: Transaction, live: Sequence[str], now: Micros) -> tuple[int, int
     return int(tx.value("count_blocks_in_work", **arguments)), int(tx.value("count_samples_in_work", **arguments))
 
 
-def release_block(tx: Transaction, block: Block, owner: str, reason: str, sweep: str) -> None:
-    """Gives a block back, which that sweep does not try again."""
-    tx.run("release_block", generation=block.generation, start=block.start, owner=owner, reason=reason, sweep=sweep)
+def release_block(tx: Transaction, block: Block, claim: Claim, reason: str) -> None:
+    """Gives a block back, which that sweep does not try again, and no other one before what is planned meanwhile."""
+    tx.run("release_block", **_given_back(block, claim), reason=reason)
 
 
-def release_changed_block(tx: Transaction, block: Block, owner: str, reason: str, sweep: str) -> None:
-    """Gives a block back for the planner to find its file; if it could not, that sweep does not try it again."""
+def release_changed_block(tx: Transaction, block: Block, claim: Claim, reason: str) -> None:
+    """Gives a block back for the planner to find its file; if it could not, the same as for any other one."""
+    tx.run("release_changed_block", **_given_back(block, claim), reason=reason)
+
+
+def _given_back(block: Block, claim: Claim) -> dict[str, Any]:
     name = {"generation": block.generation, "start": block.start}
-    tx.run("release_changed_block", **name, owner=owner, reason=reason, sweep=sweep)
+    return name | {"owner": claim.owner, "sweep": claim.sweep, "behind": claim.now + BEHIND}
 
 
 def planned_until(tx: Transaction, now: Micros) -> Micros:
