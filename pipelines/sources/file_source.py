@@ -37,7 +37,7 @@ class FileSource:
             known = ledger.generations(tx, self.name)
             copies = ledger.copies(tx, self.name)
         planned = {g.path: g.identity.planned_to for g in known if g.encoding != Encoding.ROTATED}
-        sizes = {path: os.path.getsize(path) for path in files.matching(self.name) if path not in copies}
+        sizes = {path: os.path.getsize(path) for path in files.matching(self.name)[0] if path not in copies}
         return [
             Behind(path, size - planned.get(path, 0), "bytes")
             for path, size in sizes.items()
