@@ -1,6 +1,7 @@
 """The whole job on the in-process runner: conservation, and the same dump however the log is cut."""
 
 import contextlib
+import errno
 import signal
 import sqlite3
 import threading
@@ -10,7 +11,8 @@ import pytest
 
 from pipelines import jobs
 from pipelines.sources.file_planner import FilePlanner
-from pipelines.sources.source import Planning
+from pipelines.sources.file_source import FileSource
+from pipelines.sources.source import Behind, Planning
 from pipelines.start import prepare
 from tests.alerts.world import at, breach
 from tests.support.ingest import Now
@@ -100,6 +102,17 @@ def test_what_was_planned_before_the_clock_was_set_back_is_read(store: Store, tm
     (tmp_path / "log.jsonl").write_bytes(b"\n".join(log()) + b"\n")
     ahead = ManualClock(Now().now() + 2 * HOUR)
     FilePlanner(store, ahead, Planning(2_000)).plan(f"{tmp_path}/*.jsonl")
+    run(store, f"{tmp_path}/*.jsonl")
+
+
+def test_a_job_goes_on_where_it_cannot_tell_what_is_behind(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def behind(*_: object) -> list[Behind]:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(FileSource, "behind", behind)
+    (tmp_path / "a.jsonl").write_bytes(b"\n".join(log()) + b"\n")
     run(store, f"{tmp_path}/*.jsonl")
 
 

@@ -3,11 +3,13 @@
 import gzip
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipelines.sources import files
 from pipelines.sources.build import Sources
 from pipelines.sources.source import Planning
 from tests.sources.test_copies import COMPRESS, STEPS, Rotated, whole_life
@@ -145,6 +147,21 @@ def test_a_log_is_not_followed_under_a_name_that_is_not_utf8(log: Log) -> None:
     for _ in range(2):
         assert look(log).endswith("a.jsonl.\\xe9: its name is not UTF-8")
     assert log.counts == (10, 0)
+
+
+def test_a_file_that_goes_during_a_look_is_not_behind(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = log.folder / "a.jsonl"
+    path.write_bytes(lines(0, 10))
+    (source,) = Sources([SourceSection(files=f"{log.folder}/*.jsonl")])
+    matching = files.matching
+
+    def then_rotated(pattern: str) -> Any:
+        found = matching(pattern)
+        path.unlink()
+        return found
+
+    monkeypatch.setattr(files, "matching", then_rotated)
+    assert source.behind(log.store) == []
 
 
 HIDDEN = st.tuples(st.just("hidden"), st.lists(st.integers(0, 9), max_size=3))
