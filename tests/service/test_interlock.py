@@ -92,6 +92,15 @@ def test_gold_cases_take_turns_and_come_at_their_rate(store: Store) -> None:
     assert table(store, "samples") == []
 
 
+@pytest.mark.parametrize(("per_day", "drawn"), [(3, 30), (4, 40), (6, 60), (0.5, 5), (0, 0)])
+def test_a_few_cases_a_day_come_at_their_rate_too(store: Store, per_day: float, drawn: int) -> None:
+    add_gold(store)
+    with store.write() as tx:
+        found = [gold_runs.draw(tx, per_day, NOW + n * DAY // 240) for n in range(10 * 240)]
+    assert sum(map(len, found)) == pytest.approx(drawn, abs=1)
+    assert max(map(len, found)) <= max(1, per_day / 4)
+
+
 def test_cases_that_are_not_confirmed_are_not_drawn(store: Store) -> None:
     with store.write() as tx:
         gold.add(tx, [json.dumps({"response": "a", "hallucinated": True, "reviewer": "ann"})], NOW)
