@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.service.sums import month, rows
-from tests.service.world import HASH, NOW, decide_all, judge, label, table
+from tests.service.world import HASH, NOW, decide_all, ingest, judge, label, table
 from tests.support.ingest import Now
 from tidegauge.alerts.act import act
 from tidegauge.config import Config
@@ -174,6 +174,26 @@ def test_unscored_answers_trip_it_and_a_day_without_them_releases_it(store: Stor
     assert watch(store, NOW + DAY) == []
     with store.read() as tx:
         assert interlock.distrusted(tx) == {}
+
+
+def test_samples_that_no_judge_comes_to_are_told_of_the_judges_in_use_only(store: Store) -> None:
+    def answers(name: str, evaluator: str, at: int) -> None:
+        row = {"evaluator_hash": name, "evaluator": evaluator, "block": at // TEST_BLOCK}
+        with store.write() as tx:
+            tx.run("add_judge_identity", **row, identity="m-1@host", answers=60)
+
+    for n in range(4):
+        answers(f"judge-{n}", "judge", NOW - (8 - 2 * n) * HOUR)
+    answers("judge-4", "judge", NOW)
+    answers("second", "second", NOW - DAY)
+    answers("removed", "removed", NOW - 30 * DAY)
+    with store.write() as tx:
+        ingest(tx, month(100, every=0.2))
+    judge(store, [month(1, start=2000, first=48)[0]])
+    assert {(trip.evaluator_hash, trip.kind) for trip in watch(store)} == {
+        ("judge-4", "coverage"),
+        ("second", "coverage"),
+    }
 
 
 def test_while_it_is_on_items_are_routed_as_if_no_judge_were_known(store: Store) -> None:
