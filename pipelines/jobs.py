@@ -150,7 +150,7 @@ class _Job:
         """Blocks that the look has to wait for, and whether there is a sample."""
         with self.store.read() as tx:
             now = self.clock.now()
-            free = ledger.count_free_samples(tx, sweep, ledger.live_owners(tx, now), now, most=1)
+            free = ledger.count_free_samples(tx, sweep, ledger.live_owners(tx, now), now, most=1, planned_by=planned_by)
             return ledger.count_open_blocks(tx, sweep, planned_by), free
 
     def _records(self) -> int:

@@ -54,6 +54,6 @@ class Notes:
                 continue
             try:
                 found[source.name] = [Gap(*behind) for behind in source.behind(self._store)]
-            except SourceError as error:
+            except (SourceError, OSError) as error:
                 _log.warning("%s: %s", source.name, error)
         return found

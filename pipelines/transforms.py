@@ -112,7 +112,8 @@ class Read(StoreDoFn):
         with self.store.write() as tx:
             hold = self.hold(tx, tick)
             by = (sweep.shed and shed_by(self.settings.config, hold.now)) or ledger.NEVER
-            taken = ledger.claim_samples(tx, hold, most, ingested_by=by, newest_first=newest_first)
+            bounds = {"ingested_by": by, "planned_by": tick.planned_by}
+            taken = ledger.claim_samples(tx, hold, most, **bounds, newest_first=newest_first)
         if in_doubt:
             self.tried = tick
         return [msgspec.structs.replace(sample, shed=sweep.shed) for sample in taken]

@@ -51,10 +51,10 @@ class FilePlanner:
 
     def plan(self, source: str) -> None:
         """One pass over the files of a glob. Raises SourceError for those that cannot be read, after all others."""
-        self._failed = {}
         with self._store.read() as tx:
             known, noted = ledger.generations(tx, source), ledger.copies(tx, source)
-        paths = files.matching(source)
+        paths, misnamed = files.matching(source)
+        self._failed = {path: f"{path}: {why}" for path, why in misnamed.items()}
         followed, held = self._follow(known, paths)
         waiting: dict[str, str] = {}
         there = self._failed.keys() | {generation.path for generation in followed}

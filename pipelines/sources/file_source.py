@@ -1,6 +1,5 @@
 """Local log files by glob, .jsonl and .jsonl.gz, as a source."""
 
-import os
 from collections.abc import Iterator
 
 from pipelines.sources import files
@@ -37,11 +36,11 @@ class FileSource:
             known = ledger.generations(tx, self.name)
             copies = ledger.copies(tx, self.name)
         planned = {g.path: g.identity.planned_to for g in known if g.encoding != Encoding.ROTATED}
-        sizes = {path: os.path.getsize(path) for path in files.matching(self.name) if path not in copies}
+        seen = {path: files.facts(path) for path in files.matching(self.name)[0] if path not in copies}
         return [
-            Behind(path, size - planned.get(path, 0), "bytes")
-            for path, size in sizes.items()
-            if size > planned.get(path, 0)
+            Behind(path, found.size - planned.get(path, 0), "bytes")
+            for path, found in seen.items()
+            if found is not None and found.size > planned.get(path, 0)
         ]
 
     def close(self) -> None:

@@ -147,13 +147,16 @@ SELECT max(planned_at) FROM blocks WHERE state = 'planned'
 SELECT count(*) FROM blocks WHERE state = 'planned' AND planned_at <= :planned_by AND sweep <> :sweep
 
 -- Pending samples are walked in the order in which they are wanted, and only until there are enough. (A plus keeps
--- SQLite, which knows no sizes, from another index.)
+-- SQLite, which knows no sizes, from another index.) A job that looks once takes those of blocks that were planned by
+-- then: beside a stream there is always another one.
 
 -- name: claim_oldest_samples
 WITH free AS MATERIALIZED (
     SELECT request_id FROM samples
     WHERE state = 'pending' AND sweep <> :sweep AND +ingested_at <= :ingested_by
         AND (owner NOT IN :live OR free_at <= :now OR free_at BETWEEN :horizon AND :never - 1)
+        AND coalesce((SELECT b.planned_at FROM blocks b WHERE b.generation = samples.generation
+            AND b.start = samples.block_start), 0) <= :planned_by
     ORDER BY timestamp, request_id LIMIT :most /*postgresql FOR UPDATE SKIP LOCKED */)
 UPDATE samples SET owner = :owner, sweep = :sweep, free_at = :until
 WHERE state = 'pending' AND request_id IN (SELECT request_id FROM free)
@@ -164,6 +167,8 @@ WITH free AS MATERIALIZED (
     SELECT request_id FROM samples
     WHERE state = 'pending' AND sweep <> :sweep AND +ingested_at <= :ingested_by
         AND (owner NOT IN :live OR free_at <= :now OR free_at BETWEEN :horizon AND :never - 1)
+        AND coalesce((SELECT b.planned_at FROM blocks b WHERE b.generation = samples.generation
+            AND b.start = samples.block_start), 0) <= :planned_by
     ORDER BY timestamp DESC, request_id LIMIT :most /*postgresql FOR UPDATE SKIP LOCKED */)
 UPDATE samples SET owner = :owner, sweep = :sweep, free_at = :until
 WHERE state = 'pending' AND request_id IN (SELECT request_id FROM free)
@@ -203,6 +208,8 @@ SELECT count(*) FROM (
     SELECT 1 FROM samples
     WHERE state = 'pending' AND sweep <> :sweep AND ingested_at <= :ingested_by
         AND (owner NOT IN :live OR free_at <= :now OR free_at BETWEEN :horizon AND :never - 1)
+        AND coalesce((SELECT b.planned_at FROM blocks b WHERE b.generation = samples.generation
+            AND b.start = samples.block_start), 0) <= :planned_by
     LIMIT :most) found
 
 -- name: records_done

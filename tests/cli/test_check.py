@@ -1,10 +1,12 @@
 """`tidegauge check` and the store that is there."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from tests.support.ingest import begin
+from tests.support.logs import line
 from tidegauge.alerts.webhook import SECRET
 from tidegauge.cli import main
 from tidegauge.storage.store import Store
@@ -139,3 +141,13 @@ def test_owners_that_are_not_listed_are_said(
         "warning: owners: platform is not among them, so nobody is told of its own:"
         " lost logs, intents without an owner, intents.billing, canaries.c"
     )
+
+
+def test_a_log_whose_name_is_not_utf8_is_an_error_that_can_be_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = Path(config(tmp_path, f"sqlite:///{tmp_path}/x.db", 0.2))
+    file.write_text(file.read_text() + f"sources: [{{files: '{tmp_path}/*.jsonl'}}]\n")
+    (tmp_path / os.fsdecode(b"caf\xe9.jsonl")).write_bytes(line() + b"\n")
+    assert main(["--config", str(file), "check"]) == 1
+    assert f"tidegauge: {tmp_path}/caf\\xe9.jsonl: cannot be read: its name is not UTF-8" in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """The whole job on the in-process runner: conservation, and the same dump however the log is cut."""
 
 import contextlib
+import errno
 import signal
 import sqlite3
 import threading
@@ -10,10 +11,11 @@ import pytest
 
 from pipelines import jobs
 from pipelines.sources.file_planner import FilePlanner
-from pipelines.sources.source import Planning
+from pipelines.sources.file_source import FileSource
+from pipelines.sources.source import Behind, Planning
 from pipelines.start import prepare
 from tests.alerts.world import at, breach
-from tests.support.ingest import Now
+from tests.support.ingest import Now, ingest
 from tests.support.logs import line
 from tests.support.unreadable import unreadable
 from tidegauge.cli import main, parser
@@ -29,7 +31,7 @@ from tidegauge.config import (
     StoreSection,
     WebhookSection,
 )
-from tidegauge.domain import HOUR
+from tidegauge.domain import HOUR, SECOND
 from tidegauge.errors import SourceError, StoreUnavailable
 from tidegauge.storage.dump import canonical
 from tidegauge.storage.status import status
@@ -100,6 +102,41 @@ def test_what_was_planned_before_the_clock_was_set_back_is_read(store: Store, tm
     (tmp_path / "log.jsonl").write_bytes(b"\n".join(log()) + b"\n")
     ahead = ManualClock(Now().now() + 2 * HOUR)
     FilePlanner(store, ahead, Planning(2_000)).plan(f"{tmp_path}/*.jsonl")
+    run(store, f"{tmp_path}/*.jsonl")
+
+
+@pytest.mark.timeout(60)
+def test_a_look_ends_beside_a_stream_whose_samples_wait(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, streamed, tick = Now(), tmp_path / "streamed", jobs._Job._tick
+    streamed.mkdir()
+    config = Config(store=StoreSection(url=store.url), sampling=SamplingSection(rate=1.0))
+    (tmp_path / "a.jsonl").write_bytes(b"\n".join(log()) + b"\n")
+
+    def beside(job: jobs._Job, sweep: str, planned_by: int) -> bool:
+        done = tick(job, sweep, planned_by)
+        clock.time += SECOND
+        if (number := len(list(streamed.iterdir()))) < 8:
+            (streamed / f"{number}.jsonl").write_bytes(line(request_id=f"s-{number}") + b"\n")
+            assert list(ingest(store, f"{streamed}/*.jsonl", clock)) == []
+        return done
+
+    monkeypatch.setattr(jobs._Job, "_tick", beside)
+    assert jobs.run(config, store, clock, logs=[f"{tmp_path}/*.jsonl"], progress=jobs.silent).ticks == 2
+    with store.read() as tx:
+        found = status(tx, clock.now())
+    assert (found["judged"], found["pending"]) == (301, 1)
+
+
+def test_a_job_goes_on_where_it_cannot_tell_what_is_behind(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def behind(*_: object) -> list[Behind]:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(FileSource, "behind", behind)
+    (tmp_path / "a.jsonl").write_bytes(b"\n".join(log()) + b"\n")
     run(store, f"{tmp_path}/*.jsonl")
 
 

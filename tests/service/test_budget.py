@@ -7,7 +7,7 @@ import pytest
 from tests.service.world import NEW, NOW, OLD, START, commit, ingest, judge, label, request, table
 from tidegauge.config import Config, IntentSection
 from tidegauge.domain import DAY, HALLUCINATION, iso
-from tidegauge.openslo import Slo, Window
+from tidegauge.openslo import Level, Slo, Window
 from tidegauge.service import objectives
 from tidegauge.service.budget import Budget, judged_budget, segment_budgets
 from tidegauge.service.budgets import budget_days, budget_rows
@@ -114,6 +114,24 @@ def test_a_ticket_closes_when_nothing_burns_any_more(store: Store):
     fill(store, 29 * 24, 300, 0, 1000)
     check(store, wanted(), NOW)
     assert {t["state"] for t in table(store, "tickets")} == {"closed"}
+
+
+def test_a_ticket_of_a_level_that_is_no_more_closes(store: Store):
+    fill(store, 0, 200, 40, 0)
+    levels = [Level(burn=burn) for burn in (2, 3)]
+    for chosen, states in ((levels[:1], {2: "open"}), (levels[1:], {2: "closed", 3: "open"})):
+        slo = Slo(name="refunds", intent="refunds", allowed=0.03, levels=tuple(chosen))
+        check(store, wanted(Config(slos=(slo,))), NOW)
+        found = {json.loads(t["subject"])["burn"]: t["state"] for t in table(store, "tickets")}
+        assert found == states
+
+
+def test_a_level_has_one_open_ticket_however_its_number_is_written(store: Store):
+    fill(store, 0, 200, 40, 0)
+    for burn in (2, 2.0):
+        slo = Slo(name="refunds", intent="refunds", allowed=0.03, levels=(Level(burn=burn),))
+        check(store, wanted(Config(slos=(slo,))), NOW)
+        assert [t["state"] for t in table(store, "tickets")].count("open") == 1
 
 
 def test_a_ticket_stays_open_while_the_first_block_waits(store: Store):

@@ -104,6 +104,18 @@ def test_errors_that_go_on_are_a_ticket_until_they_end(store: Store):
     assert {t["state"] for t in table(store, "tickets")} == {"closed"}
 
 
+def test_a_ticket_of_an_objective_that_is_no_more_closes(store: Store):
+    with store.write() as tx:
+        for hour in range(80):
+            roll(tx, hour, 100, errors=30)
+    check(store, wanted(), START + 4 * DAY)
+    left = Config(slos=tuple(slo for slo in config().slos if slo.indicator != "error_rate"))
+    for less, state in ((left, "open"), (Config(), "closed")):
+        check(store, Objectives(less.slo, less.counted, less.as_objective), START + 4 * DAY)
+        found = {json.loads(t["subject"])["indicator"]: t["state"] for t in table(store, "tickets")}
+        assert found == {"error_rate": "closed", "task_success": state}
+
+
 def test_slow_requests_are_counted_once_and_again_where_late_ones_came(store: Store):
     with store.write() as tx:
         roll(tx, 1, 100, slow=10)

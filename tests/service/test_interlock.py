@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.service.sums import month, rows
-from tests.service.world import HASH, NOW, decide_all, judge, label, table
+from tests.service.world import HASH, NOW, decide_all, ingest, judge, label, table
 from tests.support.ingest import Now
 from tidegauge.alerts.act import act
 from tidegauge.config import Config
@@ -92,6 +92,15 @@ def test_gold_cases_take_turns_and_come_at_their_rate(store: Store) -> None:
     assert table(store, "samples") == []
 
 
+@pytest.mark.parametrize(("per_day", "drawn"), [(3, 30), (4, 40), (6, 60), (0.5, 5), (0, 0)])
+def test_a_few_cases_a_day_come_at_their_rate_too(store: Store, per_day: float, drawn: int) -> None:
+    add_gold(store)
+    with store.write() as tx:
+        found = [gold_runs.draw(tx, per_day, NOW + n * DAY // 240) for n in range(10 * 240)]
+    assert sum(map(len, found)) == pytest.approx(drawn, abs=1)
+    assert max(map(len, found)) <= max(1, per_day / 4)
+
+
 def test_cases_that_are_not_confirmed_are_not_drawn(store: Store) -> None:
     with store.write() as tx:
         gold.add(tx, [json.dumps({"response": "a", "hallucinated": True, "reviewer": "ann"})], NOW)
@@ -165,6 +174,26 @@ def test_unscored_answers_trip_it_and_a_day_without_them_releases_it(store: Stor
     assert watch(store, NOW + DAY) == []
     with store.read() as tx:
         assert interlock.distrusted(tx) == {}
+
+
+def test_samples_that_no_judge_comes_to_are_told_of_the_judges_in_use_only(store: Store) -> None:
+    def answers(name: str, evaluator: str, at: int) -> None:
+        row = {"evaluator_hash": name, "evaluator": evaluator, "block": at // TEST_BLOCK}
+        with store.write() as tx:
+            tx.run("add_judge_identity", **row, identity="m-1@host", answers=60)
+
+    for n in range(4):
+        answers(f"judge-{n}", "judge", NOW - (8 - 2 * n) * HOUR)
+    answers("judge-4", "judge", NOW)
+    answers("second", "second", NOW - DAY)
+    answers("removed", "removed", NOW - 30 * DAY)
+    with store.write() as tx:
+        ingest(tx, month(100, every=0.2))
+    judge(store, [month(1, start=2000, first=48)[0]])
+    assert {(trip.evaluator_hash, trip.kind) for trip in watch(store)} == {
+        ("judge-4", "coverage"),
+        ("second", "coverage"),
+    }
 
 
 def test_while_it_is_on_items_are_routed_as_if_no_judge_were_known(store: Store) -> None:

@@ -149,3 +149,12 @@ def test_low_coverage_is_a_ticket(store: Store):
     assert [(t["kind"], json.loads(t["evidence"])) for t in table(store, "tickets")] == [
         ("coverage_low", {"judged": 30, "sampled": 40})
     ]
+
+
+def test_low_coverage_of_an_intent_that_is_no_more_closes_when_its_last_block_leaves_the_window(store: Store):
+    judge(store, [request(n, n * 0.1) for n in range(40)], bins=[8] * 10 + [0] * 30)
+    for n, (hours, state) in enumerate([(40, "open"), (24 * 6, "open"), (24 * 9, "closed")]):
+        judge(store, [request(100 + n, hours, intent="other")])
+        with store.write() as tx:
+            health.check(tx, lambda intent: "platform", str, NOW)
+        assert [t["state"] for t in table(store, "tickets") if t["kind"] == "coverage_low"] == [state]

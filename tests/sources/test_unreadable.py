@@ -1,12 +1,15 @@
 """A file that cannot be read: the others go on, it is named, and nothing is lost or counted twice over it."""
 
 import gzip
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipelines.sources import files
 from pipelines.sources.build import Sources
 from pipelines.sources.source import Planning
 from tests.sources.test_copies import COMPRESS, STEPS, Rotated, whole_life
@@ -119,6 +122,46 @@ def test_of_many_some_are_named(log: Log) -> None:
     said = look(log, *paths)
     assert said == "; ".join(f"{path}: Permission denied" for path in paths[:3]) + "; and 2 more files"
     assert said == look(log, *paths)
+
+
+def test_a_file_whose_name_is_not_utf8_is_named_as_one_can_print_it_and_keeps_no_other(log: Log) -> None:
+    path = log.folder / os.fsdecode(b"caf\xe9.jsonl")
+    for n, one in enumerate((log.folder / "a.jsonl", path, log.folder / "d.jsonl")):
+        one.write_bytes(lines(10 * n, 10 * n + 10))
+    (source,) = Sources([SourceSection(files=f"{log.folder}/*.jsonl*")])
+    for _ in range(2):
+        assert look(log) == f"{log.folder}/caf\\xe9.jsonl: its name is not UTF-8"
+        assert log.counts == (20, 0)
+        assert source.behind(log.store) == []
+    path.rename(log.folder / "cafe.jsonl")
+    assert look(log) == ""
+    assert log.counts == (30, 0)
+    nothing_lost(log)
+
+
+def test_a_log_is_not_followed_under_a_name_that_is_not_utf8(log: Log) -> None:
+    path = log.folder / "a.jsonl"
+    path.write_bytes(lines(0, 10))
+    look(log)
+    path.rename(log.folder / os.fsdecode(b"a.jsonl.\xe9"))
+    for _ in range(2):
+        assert look(log).endswith("a.jsonl.\\xe9: its name is not UTF-8")
+    assert log.counts == (10, 0)
+
+
+def test_a_file_that_goes_during_a_look_is_not_behind(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = log.folder / "a.jsonl"
+    path.write_bytes(lines(0, 10))
+    (source,) = Sources([SourceSection(files=f"{log.folder}/*.jsonl")])
+    matching = files.matching
+
+    def then_rotated(pattern: str) -> Any:
+        found = matching(pattern)
+        path.unlink()
+        return found
+
+    monkeypatch.setattr(files, "matching", then_rotated)
+    assert source.behind(log.store) == []
 
 
 HIDDEN = st.tuples(st.just("hidden"), st.lists(st.integers(0, 9), max_size=3))

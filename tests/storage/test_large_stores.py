@@ -53,8 +53,9 @@ def fill(store: Store, rows: list[Row]) -> None:
     know_sizes(store)
 
 
-CLAIM = {"most": 50, "ingested_by": NEVER, **HELD.values()}
-FREE = {"sweep": "now", "live": ["one"], "now": NOON, "horizon": NOON + 1, "never": NEVER, "ingested_by": NEVER}
+BOUNDS = {"ingested_by": NEVER, "planned_by": NEVER}
+CLAIM = {"most": 50, **BOUNDS, **HELD.values()}
+FREE = {"sweep": "now", "live": ["one"], "now": NOON, "horizon": NOON + 1, "never": NEVER, **BOUNDS}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """Whether there is a log, and its first lines fit, before a job reads it."""
 
-import glob
 import os
 from collections import Counter
 from collections.abc import Container, Iterator, Sequence
@@ -39,15 +38,15 @@ def refuse_folders(logs: Sequence[str] | None) -> None:
 
 def no_file(source: SourceSection) -> str:
     """Why a source names no file of this machine; empty where it does, and where that is not known here."""
-    if source.files is None or source.is_remote or _paths(source):
+    if source.files is None or source.is_remote or any(_matching(source)):
         return ""
     return folder(source.files) or f"{source.files} matches no file yet"
 
 
 def unreadable(source: SourceSection) -> dict[str, str]:
-    """Files of a source that cannot be opened, and why."""
-    found = {}
-    for path in _paths(source):
+    """Files of a source that cannot be read, and why."""
+    paths, found = _matching(source)
+    for path in paths:
         try:
             Path(path).open("rb").close()
         except OSError as error:
@@ -59,7 +58,7 @@ def tried(source: SourceSection, but: Container[str] = ()) -> Tried | None:
     """Reads the newest file of a source that has lines, but for some; None where there is none."""
     from pipelines.sources.archives import PARQUET
 
-    paths = [path for path in _paths(source) if path not in but and not path.endswith(PARQUET)]
+    paths = [path for path in _matching(source)[0] if path not in but and not path.endswith(PARQUET)]
     if not paths:
         return None
     newest = max(paths, key=lambda path: Path(path).stat().st_mtime)
@@ -68,11 +67,11 @@ def tried(source: SourceSection, but: Container[str] = ()) -> Tried | None:
     return Tried(newest, len(lines), len(lines) - reasons.total(), reasons.most_common())
 
 
-def _paths(source: SourceSection) -> list[str]:
-    """The files of this machine that a source names."""
-    if source.files is None or source.is_remote:
-        return []
-    return sorted(path for path in glob.glob(source.files, recursive=True) if os.path.isfile(path))
+def _matching(source: SourceSection) -> tuple[list[str], dict[str, str]]:
+    """The files of this machine that a source names; and why not others."""
+    from pipelines.sources import files
+
+    return ([], {}) if source.files is None or source.is_remote else files.matching(source.files)
 
 
 def _lines(path: str) -> Iterator[bytes]:

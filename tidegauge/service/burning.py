@@ -36,7 +36,7 @@ def check(store: Store, wanted: Objectives, now: Micros) -> list[Budget]:
     """Brings every budget whose evidence moved up to date; those that were."""
     with store.read() as tx:  # the long part; nobody who writes has to wait for it
         moved = _judged(tx, wanted)
-        idle = not moved and not wanted.counted(_intents(tx))
+        idle = not moved and not _unwanted(tx, wanted) and not wanted.counted(_intents(tx))
     if idle:
         return []
     return retry_conflicts(_keep, store, wanted, moved, now)
@@ -44,6 +44,8 @@ def check(store: Store, wanted: Objectives, now: Micros) -> list[Budget]:
 
 def _keep(store: Store, wanted: Objectives, judged: Moved, now: Micros) -> list[Budget]:
     with store.write() as tx:
+        for ticket in _unwanted(tx, wanted):
+            tickets.close_ticket(tx, ticket, now)
         moved = [*judged, *_counted(tx, wanted, now)]
         owners = {place: objective.owner for place, objective in policies.objectives_in_force(tx).items()}
         for budget, seen in moved:
@@ -104,7 +106,7 @@ def _counted(tx: Transaction, wanted: Objectives, now: Micros) -> Moved:
 
 def _mark(slo: Slo, stored: StoredObjective, labels: str, when: int) -> str:
     """What a budget was made from."""
-    levels = ",".join(f"{level.burn:g}/{level.hours:g}" for level in slo.levels)
+    levels = ",".join(f"{level.burn}/{level.hours:g}" for level in slo.levels)  # as the tickets write them
     return f"{stored.objective}:{slo.window.text}:{levels}:{labels}:{when}"
 
 
@@ -149,6 +151,20 @@ def _ticket(tx: Transaction, budget: Budget, level: Burning, owner: str, now: Mi
         tickets.close_ticket(tx, ticket, now)
     elif level.proven or tx.value("ticket_is_open", ticket=ticket):
         tickets.open_ticket(tx, kind=KIND, subject=subject, owner=owner, evidence=_evidence(budget, level), now=now)
+
+
+def _unwanted(tx: Transaction, wanted: Objectives) -> list[str]:
+    """Open tickets of burn levels, or of whole objectives, that nobody states any more."""
+    found = []
+    for row in tx.rows("open_subjects", kind=KIND):
+        subject = json.loads(row["subject"])
+        slo = wanted.slo_of(subject["indicator"], subject["intent"])
+        levels = slo.levels if slo is not None else ()
+        stated = [tickets.ticket_id(KIND, subject | {"burn": level.burn}) for level in levels]
+        ticket = tickets.ticket_id(KIND, subject)
+        if ticket not in stated:
+            found.append(ticket)
+    return found
 
 
 def _evidence(budget: Budget, level: Burning) -> dict[str, Any]:

@@ -20,7 +20,7 @@ MARK = "\0gold:"
 """Of the request ids of drawn cases. A log's ids have no NUL."""
 
 _LONGEST_WAIT = DAY // 4
-"""Of a pause in the job, no more than this is made up for."""
+"""Of a pause in the job, no more than this is made up for, or what one case takes."""
 
 _GROWTH = 2.0
 """A new stream begins when there are so many times the cases of the last one."""
@@ -32,10 +32,14 @@ def draw(tx: Transaction, per_day: float, now: Micros) -> list[Request]:
     Positive and negative cases take turns, each drawn with replacement from those known when the stream began, so that
     a judge that stays the same answers them with the same chance of being right.
     """
+    if not per_day:
+        return []
     stream = tx.first("newest_gold_stream")
     last = tx.first("newest_gold_runs", stream=stream["stream"]) if stream else None
-    asked_at = last["asked_at"] if last and last["asked_at"] is not None else now - _LONGEST_WAIT
-    due = int(min(now - asked_at, _LONGEST_WAIT) * per_day / DAY)
+    apart = max(1, int(DAY / per_day))
+    longest = max(_LONGEST_WAIT, apart)
+    asked_at = last["asked_at"] if last and last["asked_at"] is not None else now - longest
+    due = min(now - asked_at, longest) // apart
     if due < 1:
         return []
     truths = {case.id: case.hallucinated for case in gold.cases(tx) if case.hallucinated is not None}

@@ -18,6 +18,7 @@ UNANSWERED_FOR = 10 * MINUTE
 """A judge that does not answer for so long, or so often, is down."""
 
 _UNRETURNED = "reviews_unreturned"
+_COVERAGE = "coverage_low"
 _FEWEST = 20
 _FEWEST_LABELS = 50
 _FEWEST_POSITIVES = 5
@@ -91,8 +92,7 @@ def _reviews(tx: Transaction, owner_of: Callable[[str], str], now: Micros) -> No
         row["intent"]: (int(row["due"]), int(row["missing"]))
         for row in tx.rows("reviews_due", indicator=HALLUCINATION, since=newest - OLDEST_DAYS, now=now)
     }
-    told = {json.loads(row["subject"])["intent"] for row in tx.rows("open_subjects", kind=_UNRETURNED)}
-    for intent in sorted(found.keys() | told):
+    for intent in sorted(found.keys() | _told(tx, _UNRETURNED)):
         due, missing = found.get(intent, (0, 0))
         finding = _Finding(_UNRETURNED, intent, {"due": due, "not_returned": missing, "days": OLDEST_DAYS})
         _set(tx, finding, due >= _FEWEST and missing > UNRETURNED * due, owner_of, now)
@@ -107,11 +107,20 @@ def _coverage(tx: Transaction, owner_of: Callable[[str], str], now: Micros) -> N
         row["intent"]: int(row["unscored"])
         for row in tx.rows("coverage", first=last - _WINDOW + 1, last=last, unscored=UNSCORED_BIN)
     }
-    for row in tx.rows("settled_cells", first=last - _WINDOW + 1, last=last):
-        sampled = int(row["sampled"])
-        judged = int(row["final"]) - unscored.get(row["intent"], 0)
-        finding = _Finding("coverage_low", row["intent"], {"sampled": sampled, "judged": judged})
+    found = {
+        row["intent"]: (int(row["sampled"]), int(row["final"]))
+        for row in tx.rows("settled_cells", first=last - _WINDOW + 1, last=last)
+    }
+    for intent in sorted(found.keys() | _told(tx, _COVERAGE)):
+        sampled, final = found.get(intent, (0, 0))
+        judged = final - unscored.get(intent, 0)
+        finding = _Finding(_COVERAGE, intent, {"sampled": sampled, "judged": judged})
         _set(tx, finding, sampled >= _FEWEST and judged < COVERAGE * sampled, owner_of, now)
+
+
+def _told(tx: Transaction, kind: str) -> set[str]:
+    """Intents with an open ticket: also one without traffic by now is looked at, and its ticket closes."""
+    return {json.loads(row["subject"])["intent"] for row in tx.rows("open_subjects", kind=kind)}
 
 
 def _set(tx: Transaction, finding: _Finding, bad: bool, owner_of: Callable[[str], str], now: Micros) -> None:

@@ -30,6 +30,7 @@ UNSCORED = 0.2
 COVERAGE = 0.8
 _FEWEST = 50
 _RECENT = 4  # blocks: a day
+_LATELY = 28  # blocks: a week
 _PASSING = ("unscored", "coverage")
 _TICKET = "judge_interlock"
 
@@ -239,7 +240,8 @@ def _recent(rows: Sequence[Row]) -> Counter[str]:
 def _passing(tx: Transaction) -> list[Trip]:
     """What ends by itself: a judge whose answers cannot be used, or samples that no judge comes to."""
     newest = tx.value("newest_traffic")
-    asked = {row["evaluator_hash"]: row["evaluator"] for row in tx.rows("judge_identities")}
+    identities = tx.rows("judge_identities")
+    asked = {row["evaluator_hash"]: row["evaluator"] for row in identities}
     if newest is None or not asked:
         return []
     newest_block = newest // TEST_BLOCK
@@ -254,8 +256,21 @@ def _passing(tx: Transaction) -> list[Trip]:
     sampled, final = int(cells.get("sampled") or 0), int(cells.get("final") or 0)
     if sampled >= _FEWEST and final < COVERAGE * sampled:
         evidence = {"sampled": sampled, "final": final}
-        trips += [Trip(evaluator=asked[n], evaluator_hash=n, kind="coverage", evidence=evidence) for n in sorted(asked)]
+        trips += [
+            Trip(evaluator=asked[name], evaluator_hash=name, kind="coverage", evidence=evidence)
+            for name in _in_use(identities)
+        ]
     return trips
+
+
+def _in_use(identities: Sequence[Row]) -> list[str]:
+    """Hashes of judges: of each the version that answered last, where that was not long before the last of all."""
+    last = {row["evaluator_hash"]: row for row in identities}  # the blocks of a hash are in order
+    newest: dict[str, int] = {}
+    for row in last.values():
+        newest[row["evaluator"]] = max(row["block"], newest.get(row["evaluator"], row["block"]))
+    since = max(newest.values()) - _LATELY
+    return [name for name, row in last.items() if row["block"] == newest[row["evaluator"]] > since]
 
 
 def _release(tx: Transaction, row: Row, who: str, why: str, now: Micros) -> None:

@@ -328,11 +328,20 @@ def count_open_blocks(tx: Transaction, sweep: str, planned_by: Micros) -> int:
 
 
 def claim_samples(
-    tx: Transaction, claim: Claim, most: int, *, ingested_by: Micros = NEVER, newest_first: bool = False
+    tx: Transaction,
+    claim: Claim,
+    most: int,
+    *,
+    ingested_by: Micros = NEVER,
+    planned_by: Micros = NEVER,
+    newest_first: bool = False,
 ) -> list[Sample]:
-    """Takes pending samples that nobody alive works on and that this sweep has not tried yet."""
+    """Takes pending samples that nobody alive works on and that this sweep has not tried yet.
+
+    `planned_by`: those of blocks that were planned by then.
+    """
     query = "claim_newest_samples" if newest_first else "claim_oldest_samples"
-    taken = tx.rows(query, most=most, ingested_by=ingested_by, **claim.values())
+    taken = tx.rows(query, most=most, ingested_by=ingested_by, planned_by=planned_by, **claim.values())
     samples: list[Any] = [
         Sample(request=_decode_request(row["payload"]), pi1=row["pi1"], plan=row["plan"], sha256=row["sha256"])
         for row in taken
@@ -353,8 +362,16 @@ def keep_samples(tx: Transaction, owner: str, names: Sequence[str], until: Micro
 
 
 def count_free_samples(
-    tx: Transaction, sweep: str, live: Sequence[str], now: Micros, most: int, ingested_by: Micros = NEVER
+    tx: Transaction,
+    sweep: str,
+    live: Sequence[str],
+    now: Micros,
+    most: int,
+    *,
+    ingested_by: Micros = NEVER,
+    planned_by: Micros = NEVER,
 ) -> int:
     """Pending samples that nobody alive works on and that this sweep has not tried; `most` of them are counted."""
-    values = {"sweep": sweep, "live": list(live), "now": now, "ingested_by": ingested_by, "most": most}
-    return int(tx.value("count_free_samples", **values, **_lease(now)))
+    values = {"sweep": sweep, "live": list(live), "now": now, "most": most}
+    bounds = {"ingested_by": ingested_by, "planned_by": planned_by}
+    return int(tx.value("count_free_samples", **values, **bounds, **_lease(now)))
