@@ -95,9 +95,6 @@ FROM outbox o ORDER BY o.created_at, o.delivery
 SELECT count(*) FROM incident_events
 WHERE incident = :incident AND what IN ('acknowledged', 'delivered', 'attempt failed')
 
--- name: measured_from
-SELECT measured_from FROM incidents WHERE incident = :incident
-
 -- name: move_deliveries
 UPDATE outbox SET due_at = :now, due_since = :now, attempts = 0, owner = NULL,
     state = CASE WHEN CAST(:state AS TEXT) = 'cancelled' AND delivered_at IS NOT NULL THEN 'delivered'

@@ -188,7 +188,8 @@ def cancel(tx: Transaction, incident: str, who: str, why: str, now: Micros) -> N
 def resolve(tx: Transaction, incident: str, who: str, why: str, now: Micros) -> None:
     """A person has seen to it, by hand where nothing was sent. Raises UsageError where all is over."""
     move(tx, incident, Stage.VERIFIED, who=who, why=why, now=now, what="resolved")
-    if not tx.value("measured_from", incident=incident):  # nothing was sent: its traffic so far is what was seen to
+    row = tx.first("incident", incident=incident)
+    if row and not row["measured_from"]:  # nothing was sent: its traffic so far is what was seen to
         tx.run("end_tests", incident=incident)
     stop_deliveries(tx, incident, now)
 

@@ -92,15 +92,15 @@ def check(tx: Transaction, escalates: bool, now: Micros) -> list[Plan]:
             tx.run("end_wish", test_key=row["test_key"])
         elif escalates:
             wanted.add((row["intent"], row["deployment"]))
-    for intent, deployment in sorted(wanted - _ever_raised(sampling.plans(tx))):
+    raised = _ever_raised(sampling.plans(tx))
+    for intent, deployment in sorted(wanted - raised):
         escalate(tx, Escalation(intent=intent, deployment=deployment, why="begun by an earlier look"), now)
-    return _relax(tx, wanted, now)
+    return _relax(tx, raised - wanted, now) if raised - wanted else []
 
 
-def _relax(tx: Transaction, wanted: set[tuple[str, str]], now: Micros) -> list[Plan]:
-    """Back to what the rows of people say. Where they set another rate meanwhile, that one stays."""
+def _relax(tx: Transaction, raised: set[tuple[str, str]], now: Micros) -> list[Plan]:
+    """Those places back to what the rows of people say. Where they set another rate meanwhile, that one stays."""
     plans = sampling.plans(tx)
-    raised = _ever_raised(plans) - wanted
     start = sampling.earliest(tx, now)
     if not any(_is_raised(plans, place, start) for place in raised):
         return []
