@@ -13,7 +13,8 @@ overhead  CPU seconds, user and system, of Flink and a worker reading from Kafka
 small     the same with lines of 300 bytes, which give a worker next to nothing to do
 short     the same with 400,000 lines of 2 kB, which are less than the starts
 idle      CPU seconds a second of all processes of a stream to which nothing comes: its own and the engine's
-growth    seconds and resident memory of `tidegauge run`: a log of ten times the records against one
+growth    seconds and resident memory of `tidegauge run`: a log of ten times the records against one that is larger than
+          what is in hand at once
 
 Prints one JSON object.
 """
@@ -49,7 +50,7 @@ LATENCY = 0.2
 OVERHEAD_RECORDS = 5_000_000
 SHORT_RECORDS = 400_000
 ROUNDS = 3
-GROWTH_RECORDS = 500_000
+GROWTH_RECORDS = 1_500_000
 IDLE_SECONDS = 60
 
 

@@ -54,7 +54,8 @@ def cut(reads: Iterable[bytes], max_line: int = MAX_LINE) -> Iterator[Lines | Lo
             start, rest, long_line = start + long_line.length + 1, rest[first + 1 :], None
         end = rest.rfind(b"\n") + 1
         if end:
-            lines = b"".join((carry, memoryview(rest)[:end]))
+            whole = not carry and end == len(rest)
+            lines = rest if whole else b"".join((carry, memoryview(rest)[:end]))
             yield Lines(start, lines)
             start, carry = start + len(lines), rest[end:]
         else:

@@ -6,6 +6,7 @@ Per record two tuples of names become two integers; everything after that is arr
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime
+from itertools import chain
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -74,6 +75,13 @@ class Numbering(dict[Names, int]):
         return None if self.forbidden and not self.forbidden.isdisjoint(found) else found
 
 
+class _RowIds(dict[Names, int]):
+    def __missing__(self, names: Names) -> int:
+        digest = hashlib.blake2b("\0".join(names).encode(), digest_size=8).digest()
+        found = self[names] = int.from_bytes(digest, "big") >> 1
+        return found
+
+
 class Codebook:
     """Names become numbers: routes and payers, few of each, where their product may be large."""
 
@@ -85,7 +93,7 @@ class Codebook:
         self._segments: dict[tuple[str, ...], int] = {}
         self._billed: dict[tuple[str, ...], int] = {}
         self._keys: dict[tuple[str, str], int] = {}
-        self._ids: dict[tuple[str, ...], int] = {}
+        self._ids = _RowIds()
         self._deployments: dict[tuple[str, ...], tuple[Deployment, str]] = {}
         self._columns: list[tuple[int, int, int, int, int, int]] = []
         self._table = np.empty((0, 6), dtype=np.int64)
@@ -127,13 +135,9 @@ class Codebook:
             self._table = np.array(self._columns, dtype=np.int64)
         return self._table
 
-    def row_id(self, names: tuple[str, ...]) -> int:
-        """Stable 63-bit id of a segment or account."""
-        found = self._ids.get(names)
-        if found is None:
-            digest = hashlib.blake2b("\0".join(names).encode(), digest_size=8).digest()
-            found = self._ids[names] = int.from_bytes(digest, "big") >> 1
-        return found
+    def row_ids(self, names: Iterable[Names]) -> Ints:
+        """Stable 63-bit ids of segments or accounts."""
+        return np.fromiter(map(self._ids.__getitem__, names), np.int64)
 
     def segments(self) -> list[tuple[str, ...]]:
         return list(self._segments)
@@ -172,7 +176,7 @@ class Sums:
 
 
 def _reduce(keys: Ints, values: Ints) -> tuple[Ints, Ints]:
-    order = np.argsort(keys, kind="stable")
+    order = np.argsort(keys)
     keys = keys[order]
     starts = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1])))
     return keys[starts], np.add.reduceat(values[order], starts, axis=0)
@@ -183,6 +187,12 @@ _WIDTH = 1 << 20
 
 CODEBOOK_LIMIT = 1 << 18
 _HISTOGRAM = 1 << 11
+
+
+def _sorted_rows(times: Ints, ids: Ints, sums: Ints) -> tuple[Ints, list[tuple[int, ...]]]:
+    """The order of rows by time and id, and they themselves in it."""
+    order = np.lexsort((ids, times))
+    return order, list(map(tuple, np.column_stack((times, ids, sums))[order].tolist()))
 
 
 class Rollup:
@@ -223,10 +233,10 @@ class Rollup:
     def _flush(self) -> None:
         if not self._times:
             return
-        routes = np.array(self._routes, dtype=np.int64)
-        payers = np.array(self._payers, dtype=np.int64)
-        numbers = np.array(self._numbers, dtype=np.float64)
-        times = np.rint(np.array(self._times) * SECOND).astype(np.int64)
+        routes = np.fromiter(self._routes, np.int64)
+        payers = np.fromiter(self._payers, np.int64)
+        numbers = np.fromiter(chain.from_iterable(self._numbers), np.float64).reshape(len(routes), -1)
+        times = np.rint(np.fromiter(self._times, np.float64) * SECOND).astype(np.int64)
         self._routes, self._payers, self._numbers, self._times = [], [], [], []
         self.last_event = max(int(times.max()), self.last_event if self.last_event is not None else int(times.max()))
         table = self._book.table()[routes]
@@ -325,31 +335,39 @@ class Rollup:
         """Everything that was added, as rows for the store, in the order of their keys."""
         self._flush()
         book = self._book
-        histograms = [self._histograms(self._latency), self._histograms(self._retrieval)]
-        segments, billed, keys = book.segments(), book.billed(), book.keys_by_number()
-        five_keys, five = self._five.result()
-        day_keys, day = self._day.result()
-        rows = RollupRows([], [], [], {}, {}, {}, dict(self._plans))
-        for key, values in zip(five_keys.tolist(), five.tolist(), strict=True):
-            bucket, number = divmod(key, _WIDTH)
-            name = book.row_id(segments[number])
-            rows.segments[name] = segments[number]
-            rows.five_minutes.append((bucket, name, *values, *(h.get(key, b"") for h in histograms)))
-        for key, values in zip(day_keys.tolist(), day.tolist(), strict=True):
-            rest, payer = divmod(key, _WIDTH)
-            when, number = divmod(rest, _WIDTH)
-            tenant, provider = book.payer_names[payer]
-            account = (tenant, *billed[number], provider)
-            name = book.row_id(account)
-            rows.accounts[name] = account
-            rows.days.append((when, name, *values))
-        for (number, block), cell in self._cells.items():
-            rows.cells.append((*keys[number], block, *cell))
-        present = {segment[2] for segment in rows.segments.values()}
-        rows.deployments.update({r.deployment_id: r.deployment for r in book.described if r.deployment_id in present})
-        for part in (rows.five_minutes, rows.days, rows.cells):
-            part.sort()
-        return rows
+        segments, five_minutes = self._five_minutes()
+        accounts, days = self._days()
+        keys = book.keys_by_number()
+        cells = sorted((*keys[number], block, *cell) for (number, block), cell in self._cells.items())
+        present = {segment[2] for segment in segments.values()}
+        deployments = {r.deployment_id: r.deployment for r in book.described if r.deployment_id in present}
+        return RollupRows(five_minutes, days, cells, segments, accounts, deployments, dict(self._plans))
+
+    def _five_minutes(self) -> tuple[dict[int, Names], list[tuple[Any, ...]]]:
+        """Segments by their ids, and rows of bucket, id, sums and histograms."""
+        keys, sums = self._five.result()
+        names = self._book.segments()
+        numbers, where = np.unique(keys % _WIDTH, return_inverse=True)
+        found = [names[number] for number in numbers.tolist()]
+        ids = self._book.row_ids(found)
+        order, table = _sorted_rows(keys // _WIDTH, ids[where], sums)
+        histograms = (self._histograms(self._latency), self._histograms(self._retrieval))
+        parts = [[part.get(key, b"") for key in keys[order].tolist()] for part in histograms]
+        rows = [(*row, *both) for row, *both in zip(table, *parts, strict=True)]
+        return dict(zip(ids.tolist(), found, strict=True)), rows
+
+    def _days(self) -> tuple[dict[int, Names], list[tuple[Any, ...]]]:
+        """Accounts by their ids, and rows of day, id and sums."""
+        keys, sums = self._day.result()
+        billed, payers = self._book.billed(), self._book.payer_names
+        numbers, where = np.unique(keys % _WIDTH**2, return_inverse=True)
+        found = []
+        for bill, payer in zip(*(part.tolist() for part in np.divmod(numbers, _WIDTH)), strict=True):
+            tenant, provider = payers[payer]
+            found.append((tenant, *billed[bill], provider))
+        ids = self._book.row_ids(found)
+        _, rows = _sorted_rows(keys // _WIDTH**2, ids[where], sums)
+        return dict(zip(ids.tolist(), found, strict=True)), rows
 
     @staticmethod
     def _histograms(sums: Sums) -> dict[int, bytes]:

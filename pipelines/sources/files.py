@@ -146,6 +146,10 @@ def read_block(block: Block, identity: Identity) -> Iterator[bytes]:
                     data = log.read(min(READ_BYTES, left))
                     if not data:
                         raise SourceChanged(f"{block.path}: ends before byte {block.stop}, which was planned")
+                    # A line that is cut off is read again, which is cheaper than putting all of them together anew.
+                    if block.encoding == Encoding.PLAIN and (end := data.rfind(b"\n") + 1):
+                        log.seek(end - len(data), os.SEEK_CUR)
+                        data = data[:end]
                     left -= len(data)
                     yield data
     except FileNotFoundError as error:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.cutter import READ_BYTES
 from pipelines.sampling import Sampler
 from pipelines.scan import Scanner
 from pipelines.sources import files
@@ -358,3 +359,15 @@ def test_cuts_are_ascending_behind_newlines_and_leave_only_the_tail(
     assert all(cut > start and (log[cut - 1 : cut] == b"\n" or cut == len(log)) for cut in cuts)
     end = cuts[-1] if cuts else start
     assert end == (len(log) if take_tail else max(log.rfind(b"\n") + 1, start))
+
+
+def test_a_plain_file_is_read_in_whole_lines(log: Log) -> None:
+    """What would stand in two reads is read again, so that no line has to be put together."""
+    data = b"".join(b"%d " % n + b"x" * 3000 + b"\n" for n in range(200)) + b"y" * (2 * READ_BYTES) + b"\n1\n"
+    (log.folder / "a.jsonl").write_bytes(data)
+    begin(log.store)
+    source = FileSource(f"{log.folder}/*.jsonl")
+    source.plan(log.store, log.clock, Planning(len(data)))
+    reads = list(source.read(claimed(log.store, log.clock, "reader")[0]))
+    assert b"".join(reads) == data
+    assert [read.endswith(b"\n") for read in reads] == [True, True, True, False, False, True]

@@ -89,6 +89,14 @@ def test_rows_are_added_once_each_time_in_one_transaction(pg: Store) -> None:
     assert scalar(pg, "SELECT sum(requests) FROM rollup_day") == 4 * sum(row["requests"] for row in rows)
 
 
+@pytest.mark.parametrize("count", [bulk.FEW, 2 * bulk.FEW])
+def test_tuples_in_the_order_of_the_parameters_are_rows_too(pg: Store, count: int) -> None:
+    rows = [tuple(row.values()) for row in rollups(count, random.Random(1))]
+    with pg.write() as tx:
+        tx.bulk("add_day", rows)
+    assert content(pg, "rollup_day") == sorted(map(repr, rows))
+
+
 def test_every_statement_that_is_run_in_bulk_can_be() -> None:
     texts = queries("postgresql")
     for name in (

@@ -58,6 +58,13 @@ def merge_of(name: str, text: str) -> Merge:
     )
 
 
+def tuples(rows: Sequence[Any], names: Sequence[str]) -> list[tuple[Any, ...]]:
+    """Rows, mappings or tuples, as tuples in the order of names."""
+    if rows and isinstance(rows[0], tuple):
+        return list(rows)
+    return [tuple(map(row.__getitem__, names)) for row in rows]
+
+
 def run(connection: sa.Connection, merge: Merge, rows: Sequence[Any], *, again: bool = False) -> None:
     """Merges rows with distinct keys, or any rows where conflicts do nothing.
 
@@ -65,11 +72,10 @@ def run(connection: sa.Connection, merge: Merge, rows: Sequence[Any], *, again: 
     """
     connection.exec_driver_sql(merge.empty if again else merge.prepare)
     driver: Any = connection.connection.driver_connection
-    columns = merge.columns
     try:
         with driver.cursor() as cursor, cursor.copy(merge.copy) as copy:
-            for row in rows:
-                copy.write_row([row[name] for name in columns])
+            for row in tuples(rows, merge.columns):
+                copy.write_row(row)
     except connection.dialect.loaded_dbapi.Error as error:  # becomes SQLAlchemy's, as everywhere else
         raise DBAPIError(merge.copy, None, error, connection_invalidated=driver.closed) from error
     connection.exec_driver_sql(merge.merge)

@@ -29,7 +29,7 @@ class Quarantined(NamedTuple):
 
 
 class RollupRows(NamedTuple):
-    """One block's additions to the rollups, in the order of their keys."""
+    """One block's additions to the rollups, in the order of their keys; rows are as the statements take them."""
 
     five_minutes: list[tuple[Any, ...]]
     days: list[tuple[Any, ...]]
@@ -85,7 +85,7 @@ def commit_block(
     _add_quarantine(tx, block, result.quarantined)
     _add_names(tx, result.rollup, known)
     _add_five_minutes(tx, result.rollup.five_minutes)
-    _add_days(tx, result.rollup.days)
+    tx.bulk("add_day", result.rollup.days)
     counts = _Counts(result.rollup)
     fresh = _add_samples(tx, block, result.samples, claim, counts, now)
     counts.write(tx)
@@ -173,36 +173,11 @@ def _add_names(tx: Transaction, rollup: RollupRows, known: frozenset[int] | set[
             for name, d in sorted(rollup.deployments.items())
         ],
     )
-    segment = ("segment", "intent", "feature", "deployment", "cohort", "experiment", "served_by")
-    account = ("account", "tenant", "feature", "intent", "deployment", "provider")
-    for query, names, rows in (
-        ("insert_segment", segment, rollup.segments),
-        ("insert_account", account, rollup.accounts),
-    ):
-        tx.bulk(
-            query,
-            [dict(zip(names, (key, *rest), strict=True)) for key, rest in sorted(rows.items()) if key not in known],
-        )
+    for query, rows in (("insert_segment", rollup.segments), ("insert_account", rollup.accounts)):
+        tx.bulk(query, [(key, *rows[key]) for key in sorted(rows.keys() - known)])
 
 
-_SUMS = ("requests", "input_tokens", "output_tokens", "cost_nano_usd", "cost_unknown")
 _APART = 12  # buckets of five minutes: an hour
-_FIVE = (
-    "bucket",
-    "segment",
-    "requests",
-    "errors",
-    "timeouts",
-    "feedback_up",
-    "feedback_neutral",
-    "feedback_down",
-    "input_tokens",
-    "output_tokens",
-    "cost_nano_usd",
-    "cost_unknown",
-    "latency",
-    "retrieval_latency",
-)
 
 
 def _add_five_minutes(tx: Transaction, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -217,12 +192,14 @@ def _add_five_minutes(tx: Transaction, rows: Sequence[tuple[Any, ...]]) -> None:
         for first, last in _stretches(sorted({row[0] for row in rows}))
         for row in tx.rows("five_minutes_between", first=first, last=last)
     }
-    written = [dict(zip(_FIVE, values, strict=True)) for values in rows]
-    again = [(row, kept[key]) for row in written if (key := (row["bucket"], row["segment"])) in kept]
-    for name in ("latency", "retrieval_latency"):
-        merged = merge([(bytes(old[name]), row[name]) for row, old in again])
-        for (row, _), histogram in zip(again, merged, strict=True):
-            row[name] = histogram
+    again = [(place, kept[row[:2]]) for place, row in enumerate(rows) if row[:2] in kept]
+    merged = [
+        merge([(bytes(old[name]), rows[place][column]) for place, old in again])
+        for column, name in ((-2, "latency"), (-1, "retrieval_latency"))
+    ]
+    written = list(rows)
+    for (place, _), *histograms in zip(again, *merged, strict=True):
+        written[place] = (*rows[place][:-2], *histograms)
     tx.bulk("add_five_minutes", written)
 
 
@@ -235,10 +212,6 @@ def _stretches(buckets: Sequence[int]) -> Iterator[tuple[int, int]]:
             first = bucket
         last = bucket
     yield first, last
-
-
-def _add_days(tx: Transaction, rows: Sequence[tuple[Any, ...]]) -> None:
-    tx.bulk("add_day", [dict(zip(("day", "account", *_SUMS), row, strict=True)) for row in rows])
 
 
 def _tally(key: tuple[str, int], unsampled: int, sampled: int, repeats: int) -> Row:

@@ -24,6 +24,7 @@ from tidegauge.storage import bulk, urls
 from tidegauge.storage.pool import Pool
 
 Row = Mapping[str, Any]
+Rows = Sequence[Row] | Sequence[tuple[Any, ...]]
 R = TypeVar("R")
 
 _FOLDER = importlib.resources.files("sql").joinpath("queries")
@@ -72,10 +73,16 @@ _MEMBER: dict[str, Callable[[re.Match[str]], str]] = {
 
 
 @cache
-def _driver_sql(query: str, dialect: str) -> str:
-    """A statement in the driver's own parameter style; SQLite's is the one that the files are written in."""
+def _batched(query: str, dialect: str) -> tuple[str, tuple[str, ...]]:
+    """A statement whose parameters are given by their places, and their names.
+
+    Both drivers look named ones up for each row anew, which takes SQLite as long as the statement itself.
+    """
     text = str(queries(dialect)[query].text)
-    return text if dialect == "sqlite" else _PARAMETER.sub(r"%(\1)s", text.replace("%", "%%"))
+    names = tuple(_PARAMETER.findall(text))
+    if dialect == "postgresql":
+        return _PARAMETER.sub("%s", text.replace("%", "%%")), names
+    return _PARAMETER.sub("?", text), names
 
 
 def _sent(value: Any, dialect: str) -> Any:
@@ -128,12 +135,16 @@ class Transaction:
         given = {name: _sent(value, dialect) for name, value in parameters.items()}
         return self._connection.execute(queries(dialect)[query], given, execution_options=options)
 
-    def many(self, query: str, rows: Sequence[Row]) -> None:
-        """Runs a statement once per row, in one batch. Rows go to the driver as they are: this is the hot path."""
-        if rows:
-            self._connection.exec_driver_sql(_driver_sql(query, self.dialect), list(rows))
+    def many(self, query: str, rows: Rows) -> None:
+        """Runs a statement once per row, in one batch. Rows go to the driver as they are: this is the hot path.
 
-    def bulk(self, query: str, rows: Sequence[Row]) -> None:
+        A row is a mapping, or a tuple in the order in which the statement names its parameters.
+        """
+        if rows:
+            statement, names = _batched(query, self.dialect)
+            self._connection.exec_driver_sql(statement, bulk.tuples(rows, names))
+
+    def bulk(self, query: str, rows: Rows) -> None:
         """`many` for an INSERT of any number of rows, whose keys are distinct or whose conflicts do nothing."""
         if self.dialect != "postgresql" or len(rows) <= bulk.FEW:
             self.many(query, rows)
