@@ -146,8 +146,13 @@ def delivery_id(incident: str) -> str:
 
 def is_historical(tx: Transaction, key: Breached) -> bool:
     """Whether the deployment carried none of the intent in the last 24 hours of the store's event time."""
+    return is_gone(tx, key.intent, key.deployment, key.last_at)
+
+
+def is_gone(tx: Transaction, intent: str, deployment: str, last_at: Micros = 0) -> bool:
+    """The same of any deployment; `last_at` is when it was last seen, where the store does not know it any more."""
     newest = tx.value("newest_traffic") or 0
-    own = tx.value("newest_traffic_of", intent=key.intent, deployment=key.deployment) or key.last_at
+    own = tx.value("newest_traffic_of", intent=intent, deployment=deployment) or last_at
     return bool(newest - own >= DAY)
 
 
