@@ -84,6 +84,9 @@ def test_a_worse_one_breaches_once_and_its_owner_has_a_ticket(
     assert problems(body, SCHEMA) == []
     assert look(store, tmp_path) == [row]
     assert len(table(store, "incidents")) == 1
+    with store.write() as tx:
+        incidents.cancel(tx, incident["id"], "ann", "it is known", 0)
+        assert [t["state"] for t in tickets.ticket_rows(tx) if t["kind"] == "canary_breach"] == ["closed"]
 
 
 def test_the_table_has_intervals_what_is_allowed_and_what_is_proven(store: Store, tmp_path: Path) -> None:
