@@ -59,7 +59,7 @@ def decide(tx: Transaction, test_key: str, mode: str, body: Callable[[Incident],
         incident = incidents.open_incident(tx, key, _evidence(reading, rule, seen, mode), mode=mode, body=body, now=now)
     believed = not interlock.distrusted(tx)
     wanted = not breach and wants_evidence(seen, reading.max_log_e, rule, believed=believed)
-    wanted = wanted and not incidents.is_historical(tx, key)
+    wanted = wanted and incidents.is_live(tx, key)
     escalation = _note_wish(tx, key, wanted, seen, terms=terms, now=now)
     tx.run(
         "record_decision",

@@ -145,14 +145,15 @@ def delivery_id(incident: str) -> str:
 
 def is_historical(tx: Transaction, key: Breached) -> bool:
     """Whether the deployment carried none of the intent in the last 24 hours of the store's event time."""
-    return is_gone(tx, key.intent, key.deployment, key.last_at)
-
-
-def is_gone(tx: Transaction, intent: str, deployment: str, last_at: Micros = 0) -> bool:
-    """The same of any deployment; `last_at` is when it was last seen, where the store does not know it any more."""
     newest = tx.value("newest_traffic") or 0
-    own = tx.value("newest_traffic_of", intent=intent, deployment=deployment) or last_at
+    own = tx.value("newest_traffic_of", intent=key.intent, deployment=key.deployment) or key.last_at
     return bool(newest - own >= DAY)
+
+
+def is_live(tx: Transaction, key: Breached) -> bool:
+    """Whether a test can still be asked for more: its deployment has traffic, and no newer test takes it."""
+    place = {"indicator": key.indicator, "intent": key.intent, "deployment": key.deployment}
+    return not is_historical(tx, key) and tx.value("later_key", **place, episode=key.episode) is None
 
 
 def _examples(tx: Transaction, key: Breached) -> list[str]:
