@@ -121,6 +121,10 @@ def test_a_breach_of_a_deployment_without_traffic_asks_for_nothing(store: Store)
 def test_who_has_seen_to_an_old_breach_closes_it_and_its_ticket(store: Store, mode: str, sent: bool, how: str):
     incident = historical(store, mode)
     with store.write() as tx:
+        (row,) = incidents.incident_rows(tx)
+        assert [step.partition(": ")[2] for step in words.next_steps(row)] == [
+            f"tidegauge incidents resolve {incident.id}"
+        ]
         if sent:
             tx.rows("move_deliveries", incident=incident.id, states=["due"], state="delivered", now=NOW)
         getattr(incidents, how)(tx, incident.id, "ann", "seen", NOW)
