@@ -207,6 +207,24 @@ def test_without_gold_or_judge_it_says_what_to_do(
     assert "has no base_url" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        ({"response": "b"}, "gold, line 2: the id 2 is that of line 1 too"),
+        ({"id": "3"}, "gold, line 2: there is no response"),
+        ({"id": "3", "response": ""}, "gold, line 2: there is no response"),
+    ],
+)
+def test_a_gold_file_loses_no_case(
+    second: dict[str, str], said: str, tmp_path: Path, judge: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without an id a case is named by its line."""
+    rows = [{"id": "2", "response": "a", "hallucinated": True}, {**second, "hallucinated": False}]
+    (tmp_path / "gold.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert main(["rubric", "release", "hallucination@1.1.0", "--gold", "gold.jsonl"]) == 2
+    assert said in capsys.readouterr().err
+
+
 def labels(path: Path, *rows: Any) -> str:
     (path / "labels.jsonl").write_text("\n".join(r if isinstance(r, str) else json.dumps(r) for r in rows))
     return "labels.jsonl"
