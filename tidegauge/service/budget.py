@@ -226,7 +226,7 @@ def _level(
         severity=level.severity,
         log_e=log_e,
         proven=rule.breached(log_e, positives),
-        calm=calmed(log_e),
+        calm=calmed(rule, log_e, first, last, origin),
     )
 
 
