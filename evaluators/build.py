@@ -97,12 +97,18 @@ def judge_section(config: Config, name: str) -> JudgeSection:
     raise ConfigError(f"evaluation.evaluators: there is no evaluator {name!r}; {hint}")
 
 
-def build_judge(config: Config, name: str, services: Services | None = None) -> AskingEvaluator:
-    """One judge, or panel of judges, by its name. Raises ConfigError."""
+def build_judge(
+    config: Config, name: str, services: Services | None = None, *, everybody: bool = False
+) -> AskingEvaluator:
+    """One judge, or panel of judges, by its name. Raises ConfigError.
+
+    `everybody`: none of several opinions may be missing for want of an answer; in production a majority is enough.
+    """
     services = services or Services()
     section = judge_section(config, name)
     if section.panel:
-        return Panel(name, [build_judge(config, member, services) for member in section.panel])
+        members = [build_judge(config, member, services, everybody=everybody) for member in section.panel]
+        return Panel(name, members, everybody=everybody)
     judge = Judge(
         name,
         section,
@@ -111,7 +117,9 @@ def build_judge(config: Config, name: str, services: Services | None = None) -> 
         spending=services.spending(name) if services.spending else None,
         memory=services.memory,
     )
-    return judge if section.votes == 1 else Repeated(judge, section.votes, (section.uncertain[0], section.uncertain[1]))
+    if section.votes == 1:
+        return judge
+    return Repeated(judge, section.votes, (section.uncertain[0], section.uncertain[1]), everybody=everybody)
 
 
 def with_rubric(config: Config, name: str, rubric: str) -> Config:

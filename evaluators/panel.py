@@ -19,9 +19,11 @@ class Panel:
     needs: frozenset[str] = frozenset()
     asks = True
 
-    def __init__(self, name: str, members: Sequence[AskingEvaluator]) -> None:
+    def __init__(self, name: str, members: Sequence[AskingEvaluator], *, everybody: bool = False) -> None:
+        """`everybody`: no answer stands while a member could not be asked, though the others are a majority."""
         self.name = name
         self.members = tuple(members)
+        self._everybody = everybody
         self.edges = members[0].edges
         self.version = f"{VERSION}+" + "+".join(f"{m.name}:{m.version}" for m in members)
         self.content_hash = content_hash("panel", VERSION, [m.content_hash for m in members])
@@ -45,7 +47,7 @@ class Panel:
 
     async def evaluate(self, request: Request, draw: int = 0) -> Outcome:
         outcomes = await asyncio.gather(*(m.evaluate(request, draw) for m in self.members))
-        return counted(self, outcomes)
+        return counted(self, outcomes, everybody=self._everybody)
 
 
 class Repeated:
@@ -53,8 +55,11 @@ class Repeated:
 
     asks = True
 
-    def __init__(self, judge: AskingEvaluator, votes: int, uncertain: tuple[float, float]) -> None:
-        self._judge, self._votes, self._uncertain = judge, votes, uncertain
+    def __init__(
+        self, judge: AskingEvaluator, votes: int, uncertain: tuple[float, float], *, everybody: bool = False
+    ) -> None:
+        """`everybody`: no answer stands while one of the votes could not be asked for."""
+        self._judge, self._votes, self._uncertain, self._everybody = judge, votes, uncertain, everybody
         self.name, self.needs, self.edges = judge.name, judge.needs, judge.edges
         self.version = f"{judge.version}+{votes} votes"
         self.content_hash = content_hash("repeated", VERSION, judge.content_hash, votes, uncertain)
@@ -80,14 +85,14 @@ class Repeated:
         if first.score.score is None or not low <= first.score.score <= high:
             return counted(self, [first])
         again = (self._judge.evaluate(request, draw + n) for n in range(1, self._votes))
-        return counted(self, [first, *await asyncio.gather(*again)])
+        return counted(self, [first, *await asyncio.gather(*again)], everybody=self._everybody)
 
 
-def counted(who: AskingEvaluator, outcomes: Sequence[Outcome]) -> Outcome:
+def counted(who: AskingEvaluator, outcomes: Sequence[Outcome], *, everybody: bool = False) -> Outcome:
     """One outcome of several, in the name of `who`."""
     usage = _usage([o.score for o in outcomes])
     said = [o.score for o in outcomes if o.state is EvaluationState.JUDGED and o.score.score is not None]
-    if 2 * len(said) <= len(outcomes):
+    if 2 * len(said) <= len(outcomes) or (everybody and any(map(_unasked, outcomes))):
         return _no_majority(who, outcomes, usage)
     flagged = [s for s in said if s.label == "hallucinated"]
     mean = sum(s.score or 0.0 for s in said) / len(said)
@@ -116,7 +121,7 @@ def counted(who: AskingEvaluator, outcomes: Sequence[Outcome]) -> Outcome:
 
 def _no_majority(who: AskingEvaluator, outcomes: Sequence[Outcome], usage: Usage | None) -> Outcome:
     """Worth another try where somebody could not be asked, else unscored; spent where a budget is the reason."""
-    missing = [o for o in outcomes if o.score.score is None]
+    missing = sorted((o for o in outcomes if o.score.score is None), key=_unasked, reverse=True)
     spent = any(o.spent for o in missing)
     pending = any(o.state is EvaluationState.PENDING for o in missing)
     return Outcome(
@@ -124,6 +129,11 @@ def _no_majority(who: AskingEvaluator, outcomes: Sequence[Outcome], usage: Usage
         score=msgspec.structs.replace(silent(who, missing[0].score.reason), usage=usage),
         spent=spent,
     )
+
+
+def _unasked(outcome: Outcome) -> bool:
+    """Whether it says nothing of the record: the judge was away, or its budget was spent."""
+    return outcome.spent or outcome.state is EvaluationState.PENDING
 
 
 def _usage(scores: Sequence[Score]) -> Usage | None:

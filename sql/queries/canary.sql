@@ -42,3 +42,7 @@ WHERE canaries.state NOT IN ('breach', 'ended') AND canaries.started_at = exclud
 SELECT c.canary, c.name, c.deployment, c.started_at, c.state, c.evidence, c.breached_at, d.model_version,
     d.prompt_version, d.retrieval_index
 FROM canaries c JOIN deployments d ON d.deployment = c.deployment ORDER BY c.started_at, c.name
+
+-- name: breached_canary
+SELECT c.name FROM canaries c JOIN incident_keys k ON k.test_key = c.canary JOIN incidents i ON i.incident = k.incident
+WHERE c.deployment = :deployment AND i.intent IN (:intent, '*') AND i.state <> 'cancelled' ORDER BY c.name LIMIT 1

@@ -117,9 +117,17 @@ UPDATE test_keys SET read_block = :read_block, log_e = :log_e, max_log_e = :max_
 WHERE test_key = :test_key
 
 -- name: wishes
-SELECT k.test_key, k.indicator, k.intent, k.deployment, k.episode, k.last_at, (SELECT max(c.last_at) FROM cells c
-    WHERE c.intent = k.intent AND c.deployment = k.deployment) AS seen
-FROM test_keys k WHERE k.escalated = 1 ORDER BY k.test_key
+SELECT test_key, indicator, intent, deployment, episode, objective, pi_ref, bets, first_block, first_at, last_at,
+    read_block, version, decided_version, log_e, max_log_e, escalated
+FROM test_keys WHERE escalated = 1 ORDER BY test_key
+
+-- A key that began later, and after it in event time too, takes what comes now.
+
+-- name: later_key
+SELECT n.test_key FROM test_keys k JOIN test_keys n ON n.indicator = k.indicator AND n.intent = k.intent
+    AND n.deployment = k.deployment AND n.episode > k.episode AND n.first_at >= k.first_at
+WHERE k.indicator = :indicator AND k.intent = :intent AND k.deployment = :deployment AND k.episode = :episode
+ORDER BY n.episode LIMIT 1
 
 -- name: end_wish
 UPDATE test_keys SET escalated = 2 WHERE test_key = :test_key AND escalated = 1

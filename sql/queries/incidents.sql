@@ -27,7 +27,8 @@ FROM incidents ORDER BY opened_at, incident
 
 -- name: incident
 SELECT incident, test_key, indicator, intent, deployment, last_good, opened_at, state, evidence, stage, stage_at,
-    measured_from, share_before
+    measured_from, share_before,
+    coalesce((SELECT k.episode FROM test_keys k WHERE k.test_key = incidents.test_key), 0) AS episode
 FROM incidents WHERE incident = :incident
 
 -- name: lock_incident

@@ -8,7 +8,7 @@ ON CONFLICT (ticket) DO UPDATE SET evidence = excluded.evidence, state = 'open',
 UPDATE tickets SET state = 'closed', closed_at = :now WHERE ticket = :ticket AND state = 'open'
 
 -- name: open_subjects
-SELECT subject FROM tickets WHERE kind = :kind AND state = 'open' ORDER BY ticket
+SELECT ticket, subject FROM tickets WHERE kind = :kind AND state = 'open' ORDER BY ticket
 
 -- name: list_tickets
 SELECT ticket, kind, subject, owner, opened_at, state, evidence FROM tickets ORDER BY opened_at, ticket

@@ -99,6 +99,14 @@ def test_a_claim_of_a_dead_process_is_due_again(store: Store) -> None:
     assert state_of(store) == ("delivered", 1)
 
 
+@pytest.mark.parametrize("url", ["http://127.0.0.1:99999/", "http://xn--/", "http://[::1/"])
+def test_a_url_that_nothing_can_connect_to_is_a_failed_attempt(store: Store, url: str) -> None:
+    put(store, 0)
+    config = Config(rollback=RollbackSection(mode="auto", webhook=WebhookSection(url=url)))
+    assert deliver(store, config, Now(0)) == 1
+    assert state_of(store) == ("due", 1)
+
+
 def test_a_tampered_body_fails_the_check() -> None:
     for receiver in receiver_of():
         Sender(receiver.hook, KEY).send("msg_1", b"{}")

@@ -121,6 +121,19 @@ def test_a_deployment_that_is_gone_takes_its_wish_along(store: Store) -> None:
     assert {row["escalated"] for row in table(store, "test_keys")} == {2}
 
 
+def test_a_test_that_a_newer_one_has_replaced_wants_nothing(store: Store) -> None:
+    """The objective was changed: what comes now belongs to another test, though the deployment lives on."""
+    wanting(store)
+    looked(store)
+    judge(store, month(60, start=500, first=10.5, every=0.1), theta0=0.5)
+    now = START + 17 * HOUR
+    assert [p.rate for p in looked(store, now=now)] == [5 * RATE, RATE]
+    assert open_tickets(store) == []
+    label(store, month(10, every=0.1), False)
+    assert [p.rate for p in looked(store, now=now)] == [5 * RATE, RATE]
+    assert open_tickets(store) == []
+
+
 def test_releases_that_are_long_gone_want_nothing(store: Store) -> None:
     begin(store, RATE)
     judge(store, month(100, OLD, every=0.1), bins=[7] * 100)

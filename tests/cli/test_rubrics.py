@@ -154,6 +154,38 @@ def test_nothing_is_released_where_the_judge_cannot_be_asked(
     assert not (tmp_path / "tidegauge.db").exists()
 
 
+def test_nothing_is_released_while_a_minority_of_a_panel_is_down(
+    tmp_path: Path, judge: tuple[JudgeServer, Mood], capsys: pytest.CaptureFixture[str]
+) -> None:
+    gold = gold_file(tmp_path)
+    with JudgeServer(judge[1]) as third:
+        member = f"{{base_url: '{judge[0].base_url}', model: m}}"
+        (tmp_path / "tidegauge.yaml").write_text(
+            f"judges:\n  one: {member}\n  two: {member}\n  three: {{base_url: '{third.base_url}', model: m}}\n"
+            "  jury: {panel: [one, two, three]}\n"
+        )
+        asked = ["rubric", "release", "hallucination@1.1.0", "--gold", gold, "--judge", "jury"]
+        assert main(asked) == 0
+        capsys.readouterr()
+        third.fail([Fault("status", 401)] * 80)
+        assert main(asked) == 1
+        said = capsys.readouterr()
+        assert said.out == ""
+        assert re.fullmatch(r".*nothing is released: jury could not be asked about .* answers 401 .*\n", said.err)
+
+
+def test_gold_cases_of_the_store_release_no_rubric_of_another_indicator(
+    tmp_path: Path, judge: tuple[JudgeServer, Mood], capsys: pytest.CaptureFixture[str]
+) -> None:
+    case = {"response": "It is free.", "contexts": [REFUNDS], "intent": "x", "hallucinated": True}
+    assert main(["gold", "add", labels(tmp_path, *({**case, "reviewer": name} for name in ("ann", "bob")))]) == 0
+    capsys.readouterr()
+    assert main(["rubric", "release", "relevance@1.0.0"]) == 2
+    assert "relevance@1.0.0 measures answer_relevance, and the gold cases of the store" in capsys.readouterr().err
+    assert judge[0].counters.requests == 0
+    assert main(["rubric", "release", "relevance@1.0.0", "--gold", gold_file(tmp_path)]) == 0
+
+
 def test_nothing_is_released_on_a_spent_budget(
     tmp_path: Path, judge: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -173,6 +205,24 @@ def test_without_gold_or_judge_it_says_what_to_do(
     (tmp_path / "tidegauge.yaml").write_text("{}")
     assert main(["rubric", "release", "hallucination@1.1.0", "--gold", gold_file(tmp_path)]) == 2
     assert "has no base_url" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        ({"response": "b"}, "gold, line 2: the id 2 is that of line 1 too"),
+        ({"id": "3"}, "gold, line 2: there is no response"),
+        ({"id": "3", "response": ""}, "gold, line 2: there is no response"),
+    ],
+)
+def test_a_gold_file_loses_no_case(
+    second: dict[str, str], said: str, tmp_path: Path, judge: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without an id a case is named by its line."""
+    rows = [{"id": "2", "response": "a", "hallucinated": True}, {**second, "hallucinated": False}]
+    (tmp_path / "gold.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert main(["rubric", "release", "hallucination@1.1.0", "--gold", "gold.jsonl"]) == 2
+    assert said in capsys.readouterr().err
 
 
 def labels(path: Path, *rows: Any) -> str:

@@ -8,7 +8,7 @@ from msgspec import structs
 from tests.service.world import NOW, decide_all, judge, label, request, table
 from tidegauge.cli import main
 from tidegauge.domain import Deployment
-from tidegauge.service import attribution, decide
+from tidegauge.service import attribution, mixes
 from tidegauge.service.attribution import attribute
 from tidegauge.storage import evidence
 from tidegauge.storage.store import Store
@@ -118,6 +118,42 @@ def test_a_breach_that_the_mix_explains_is_a_ticket_and_no_rollback(store: Store
     assert "The mix of traffic moved towards tenant dyne" in tickets["mix_shift"]["evidence"]
 
 
+def shifted(store: Store) -> None:
+    """A breach that the mix alone explains, and its ticket."""
+    hard = ALWAYS | {"dyne": 0.3}
+    release(store, 0, GOOD, hard, (12, 12, 12, 1), count=400)
+    release(store, 1, BAD, hard, (1, 1, 1, 12), count=400)
+    decide_all(store)
+    assert mix_states(store) == ["open"]
+
+
+def mix_states(store: Store) -> list[str]:
+    return [row["state"] for row in table(store, "tickets") if row["kind"] == "mix_shift"]
+
+
+def test_the_ticket_of_a_mix_ends_with_its_deployment(store: Store):
+    shifted(store)
+    with store.write() as tx:
+        mixes.check(tx, NOW)
+    assert mix_states(store) == ["open"]
+    late = request(9000, 100, BAD, tenant="dyne")
+    judge(store, [late, request(9001, 72 + 95, GOOD, tenant="acme")])
+    with store.write() as tx:
+        mixes.check(tx, NOW)
+    assert mix_states(store) == ["closed"]
+    label(store, [late], False)
+    decide_all(store)
+    assert mix_states(store) == ["closed"]
+
+
+def test_the_ticket_of_a_mix_ends_with_its_breach(store: Store):
+    shifted(store)
+    bad = {row["request_id"] for row in table(store, "outcomes") if row["y"]}
+    label(store, [one for one in (request(1000 + n) for n in range(400)) if one.request_id in bad], False)
+    assert not any(decision.breach for decision in decide_all(store))
+    assert mix_states(store) == ["closed"]
+
+
 def test_mix_shifts_of_two_indicators_are_two_tickets(store: Store, monkeypatch: pytest.MonkeyPatch):
     hard = ALWAYS | {"dyne": 0.3}
     release(store, 0, GOOD, hard, (3, 3, 3, 1), count=300)
@@ -127,7 +163,7 @@ def test_mix_shifts_of_two_indicators_are_two_tickets(store: Store, monkeypatch:
     with store.write() as tx:
         key = next(key for key in evidence.keys(tx) if key.deployment == BAD.id)
         for one in (key, structs.replace(key, indicator="refusal")):
-            assert decide._mix_alone(tx, one, "platform", NOW)
+            assert mixes.alone(tx, one, "platform", NOW)
     subjects = [json.loads(row["subject"]) for row in table(store, "tickets") if row["kind"] == "mix_shift"]
     of_test = {"intent": key.intent, "deployment": BAD.id, "episode": key.episode}
     assert sorted(subjects, key=len) == [of_test, of_test | {"indicator": "refusal"}]

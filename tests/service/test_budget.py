@@ -116,6 +116,17 @@ def test_a_ticket_closes_when_nothing_burns_any_more(store: Store):
     assert {t["state"] for t in table(store, "tickets")} == {"closed"}
 
 
+@pytest.mark.parametrize("days", [28, 90])
+def test_a_ticket_closes_when_its_traffic_has_left_the_window(store: Store, days: int):
+    slo = Slo(name="refunds", intent="refunds", allowed=0.03, window=Window(count=days, unit="d"))
+    fill(store, 0, 200, 40, 0)
+    check(store, wanted(Config(slos=(slo,))), NOW)
+    assert "open" in {t["state"] for t in table(store, "tickets")}
+    judge(store, [request(9000, 24 * (days + 2), intent="other")])
+    check(store, wanted(Config(slos=(slo,))), NOW)
+    assert {t["state"] for t in table(store, "tickets")} == {"closed"}
+
+
 def test_a_ticket_of_a_level_that_is_no_more_closes(store: Store):
     fill(store, 0, 200, 40, 0)
     levels = [Level(burn=burn) for burn in (2, 3)]

@@ -16,6 +16,7 @@ from tidegauge.commands.canaries import text
 from tidegauge.config import CanarySection, Config, MatchSection, SamplingSection, StoreSection
 from tidegauge.service import canary, incidents, stops, tickets
 from tidegauge.service.explain import explain
+from tidegauge.service.verdict import verdict
 from tidegauge.storage.store import Store
 
 SECTION = CanarySection(name="checkout", canary=MatchSection(cohort="canary"), owner="payments")
@@ -84,6 +85,25 @@ def test_a_worse_one_breaches_once_and_its_owner_has_a_ticket(
     assert problems(body, SCHEMA) == []
     assert look(store, tmp_path) == [row]
     assert len(table(store, "incidents")) == 1
+    with store.write() as tx:
+        incidents.cancel(tx, incident["id"], "ann", "it is known", 0)
+        assert [t["state"] for t in tickets.ticket_rows(tx) if t["kind"] == "canary_breach"] == ["closed"]
+
+
+@pytest.mark.parametrize("intent", ["refunds.policy", "*"])
+def test_the_verdict_of_a_canary_that_breached_is_failed(store: Store, tmp_path: Path, intent: str) -> None:
+    traffic(tmp_path, worse=0.2)
+    section = CanarySection(name="checkout", canary=MatchSection(cohort="canary"), intent=intent)
+    (row,) = look(store, tmp_path, section)
+    with store.write() as tx:
+        found = verdict(tx, Config().slo, "refunds.policy", row["deployment"]["id"])
+        assert (found["phase"], found["proven"]) == ("failed", True)
+        assert found["reason"] == "canary checkout is worse than its control"
+        (incident,) = incidents.incident_rows(tx)
+        good = verdict(tx, Config().slo, "refunds.policy", incident["last_good"]["id"])
+        incidents.cancel(tx, incident["id"], "ann", "it is known", 0)
+        cancelled = verdict(tx, Config().slo, "refunds.policy", row["deployment"]["id"])
+    assert (good["phase"], cancelled["phase"]) == ("inconclusive", "inconclusive")
 
 
 def test_the_table_has_intervals_what_is_allowed_and_what_is_proven(store: Store, tmp_path: Path) -> None:

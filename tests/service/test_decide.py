@@ -6,13 +6,15 @@ import msgspec
 import pytest
 
 from tests.service.sums import check_sums, month, rows
-from tests.service.world import NEW, OLD, commit, decide_all, ingest, judge, label, table
+from tests.service.world import NEW, NOW, OLD, body, commit, decide_all, ingest, judge, label, table
 from tidegauge.domain import Deployment, Incident
+from tidegauge.errors import UsageError
 from tidegauge.service import incidents, tickets, words
 from tidegauge.service.decide import behind
 from tidegauge.service.wishes import Escalation
 from tidegauge.slo import log_evidence
 from tidegauge.slo.evidence import Rule
+from tidegauge.storage import evidence
 from tidegauge.storage.store import Store
 
 TRIED = Deployment(model_version="m-0-mini", prompt_version="p-1", retrieval_index="i-1")
@@ -96,15 +98,52 @@ def test_nobody_is_sent_back_to_a_configured_canary(store: Store):
     assert breach_on_the_next_day(store).last_good == OLD
 
 
-def test_a_breach_of_a_deployment_without_traffic_asks_for_nothing(store: Store):
+def historical(store: Store, mode: str = "auto") -> Incident:
+    """A breach of a deployment that has no traffic any more."""
     bad = month(40, OLD, every=0.1)
-    judge(store, bad)
-    judge(store, month(5, start=500, first=60))
+    judge(store, bad, owner="payments")
+    judge(store, month(5, start=500, first=60), owner="payments")
     label(store, bad[:20], True)
-    found = [d for d in decide_all(store) if d.incident]
-    assert found[0].incident.state == "historical"
-    assert found[0].incident.last_good is None
-    assert "breach_historical" in {t["kind"] for t in table(store, "tickets")}
+    (found,) = [d.incident for d in decide_all(store, mode) if d.incident]
+    return found
+
+
+def test_a_breach_of_a_deployment_without_traffic_asks_for_nothing(store: Store):
+    incident = historical(store)
+    assert (incident.state, incident.last_good) == ("historical", None)
+    (ticket,) = [t for t in table(store, "tickets") if t["kind"] == "breach_historical"]
+    assert (ticket["owner"], ticket["state"]) == ("payments", "open")
+
+
+@pytest.mark.parametrize(
+    ("mode", "sent", "how"), [("dry_run", False, "cancel"), ("approve", False, "resolve"), ("auto", True, "resolve")]
+)
+def test_who_has_seen_to_an_old_breach_closes_it_and_its_ticket(store: Store, mode: str, sent: bool, how: str):
+    incident = historical(store, mode)
+    with store.write() as tx:
+        (row,) = incidents.incident_rows(tx)
+        assert [step.partition(": ")[2] for step in words.next_steps(row)] == [
+            f"tidegauge incidents resolve {incident.id}"
+        ]
+        if sent:
+            tx.rows("move_deliveries", incident=incident.id, states=["due"], state="delivered", now=NOW)
+        getattr(incidents, how)(tx, incident.id, "ann", "seen", NOW)
+        assert incidents.load(tx, incident.id).state == {"cancel": "cancelled", "resolve": "resolved"}[how]
+        (delivery,) = tx.rows("incident_deliveries")
+    assert delivery["state"] == ("delivered" if sent else "cancelled")
+    assert [t["state"] for t in table(store, "tickets") if t["kind"] == "breach_historical"] == ["closed"]
+    with store.write() as tx, pytest.raises(UsageError):
+        incidents.resolve(tx, incident.id, "ann", "again", NOW)
+
+
+def test_old_breaches_of_two_indicators_are_two_tickets(store: Store):
+    first = historical(store)
+    with store.write() as tx:
+        key = next(key for key in evidence.keys(tx) if key.deployment == OLD.id)
+        other = msgspec.structs.replace(key, indicator="refusal", test_key="another")
+        found = {**first.evidence, "as_of": NOW}
+        incidents.open_incident(tx, other, found, mode="dry_run", body=body, now=NOW)
+    assert len([t for t in table(store, "tickets") if t["kind"] == "breach_historical"]) == 2
 
 
 def test_an_incomplete_block_is_not_read(store: Store):

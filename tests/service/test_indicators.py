@@ -11,6 +11,7 @@ from tidegauge.domain import DAY, HOUR
 from tidegauge.openslo import Slo
 from tidegauge.service.budgets import budget_rows
 from tidegauge.service.burning import Objectives, check
+from tidegauge.service.indicators import Hour, counted_budget
 from tidegauge.storage.histogram import buckets, pack
 from tidegauge.storage.store import Store, Transaction
 
@@ -139,3 +140,10 @@ def test_counted_objectives_are_versioned_rows(store: Store):
     check(store, wanted(0.2), START + 2 * DAY)
     versions = [(r["indicator"], r["theta0"]) for r in table(store, "objectives") if r["indicator"] == "latency"]
     assert versions == [("latency", 0.1), ("latency", 0.2)]
+
+
+def test_a_forecast_does_not_go_on_from_traffic_that_ended() -> None:
+    slo = Slo(name="e", indicator="error_rate", intent="refunds", allowed=0.03)
+    series = [Hour(24 * day, ("", ""), 1000, 10 if day < 10 else 50) for day in range(17)]
+    assert counted_budget(slo, series, 17 * DAY).days_left == 3
+    assert counted_budget(slo, series, 21 * DAY).days_left == 7  # of the last week four days were idle

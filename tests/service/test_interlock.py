@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.service.sums import month, rows
-from tests.service.world import HASH, NOW, decide_all, ingest, judge, label, table
+from tests.service.world import HASH, NOW, decide_all, ingest, judge, label, request, table
 from tests.support.ingest import Now
 from tidegauge.alerts.act import act
 from tidegauge.config import Config
@@ -259,7 +259,8 @@ def test_a_stop_ends_by_itself_and_needs_a_reason(store: Store) -> None:
             stops.lift(tx, "refunds", "ann", NOW + HOUR)
 
 
-def test_labels_that_contradict_the_scores_are_the_judge_owner_s_ticket(store: Store) -> None:
+def contradicted(store: Store) -> None:
+    """A month of faithful answers, then a day of which many are not."""
     with store.write() as tx:
         tx.run("register_artifact", kind="evaluator", name="judge", version="1", content_hash=HASH, now=NOW)
     warm = month(200, every=0.1)
@@ -269,11 +270,24 @@ def test_labels_that_contradict_the_scores_are_the_judge_owner_s_ticket(store: S
     judge(store, changed)
     label(store, changed[:40], True)
     label(store, changed[40:], False)
+
+
+def test_labels_that_contradict_the_scores_are_the_judge_owner_s_ticket(store: Store) -> None:
+    contradicted(store)
     with store.write() as tx:
         health.check(tx, lambda intent: "payments", lambda name: f"owner of {name}", NOW)
         (found,) = [t for t in tickets.ticket_rows(tx) if t["kind"] == "judge_drift"]
     assert (found["owner"], found["subject"]["evaluator"]) == ("owner of judge", "judge")
     assert found["evidence"]["surprise"] > 20
+
+
+def test_the_ticket_about_a_judge_s_scores_ends_with_the_judge(store: Store) -> None:
+    contradicted(store)
+    for days, state in ((0, "open"), (60, "closed")):
+        with store.write() as tx:
+            ingest(tx, [request(5000 + days, 41 + 24 * days)])
+            health.check(tx, lambda intent: "payments", lambda name: f"owner of {name}", NOW)
+            assert [t["state"] for t in tickets.ticket_rows(tx) if t["kind"] == "judge_drift"] == [state]
 
 
 class Watched(Store):

@@ -59,6 +59,22 @@ def test_a_judge_that_is_always_right_is_known_to_be() -> None:
         assert 0 < share.lo < 1
 
 
+def test_a_kappa_of_few_items_that_all_agree_is_not_certain() -> None:
+    few, many = (agreement([Judged(y, y) for y in (True, False)] * half).kappa for half in (3, 100))
+    assert few.est == few.hi == many.est == many.hi == 1
+    assert few.lo == pytest.approx(2 * 0.025 ** (1 / 6) - 1)  # six of six, at a chance agreement of a half
+    assert 0.95 < many.lo < 1
+
+
+def test_intervals_of_kappa_hold_the_truth_near_one() -> None:
+    rng, missed = random.Random(3), 0
+    for _ in range(200):
+        truths = [rng.random() < 0.5 for _ in range(40)]
+        found = agreement([Judged(y != (rng.random() < 0.025), y) for y in truths]).kappa
+        missed += not found.lo <= 0.95 <= found.hi
+    assert missed <= 0.1 * 200
+
+
 def test_nothing_labelled_is_unknown() -> None:
     found = agreement([])
     assert found.sensitivity.est is found.specificity.est is found.kappa.est is None

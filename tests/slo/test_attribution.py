@@ -107,6 +107,13 @@ def test_a_rise_in_one_tenant_is_found_there_and_one_in_all_is_not():
     assert np.mean(silent) >= 0.9
 
 
+def test_where_nothing_was_found_nothing_is_concentrated():
+    """A tenant that is almost gone: no finding in the one item after the change, as none in a thousand before it."""
+    gone = Segment("tenant", "gone", 0.0, 1000.0, 0.0, 1.0)
+    rest = Segment("tenant", "rest", 20.0, 1000.0, 60.0, 1000.0)
+    assert concentrated([gone, rest]) == []
+
+
 def test_one_stratum_and_one_group_give_the_plain_rate():
     found = fit(np.array([[12.0]]), np.array([[600.0]]))
     assert found.levels[0] * found.rates[0] == pytest.approx(0.02)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tidegauge.domain import DAY, HOUR, SECOND
 from tidegauge.openslo import Window
-from tidegauge.slo.budget import Day, budget_used, days_left, span
+from tidegauge.slo.budget import Day, budget_used, days_left, every_day, span
 from tidegauge.slo.rates import UNKNOWN, Estimate
 
 
@@ -80,6 +80,16 @@ def test_a_calendar_budget_is_for_the_whole_period() -> None:
     days = [Day(1000, 50)] * 10
     assert days_left(days, 0.03, calendar(30, "d"), passed=1 / 3) == 9
     assert days_left([Day(1000, 29)] * 10, 0.03, calendar(30, "d"), passed=1 / 3) is None
+
+
+def test_days_without_requests_are_days_of_the_pace() -> None:
+    busy = {day: Day(1000, 10 if day < 10 else 50) for day in range(17)}
+    assert days_left(every_day(busy, 17 * DAY), 0.03, Window()) == 3
+    # Traffic ended a week ago: the rate is too high only once three good days have left the window.
+    assert days_left(every_day(busy, 24 * DAY), 0.03, Window()) == 7
+    assert every_day({3: Day(1, 0)}, 5 * DAY) == [Day(1, 0), Day(0, 0)]
+    assert every_day({3: Day(1, 0)}, 3 * DAY) == [Day(1, 0)]  # a request at midnight begins its day
+    assert every_day({}, DAY) == []
 
 
 @given(st.lists(st.tuples(st.integers(1, 1000), st.floats(0, 1)), min_size=1, max_size=40), st.floats(0.001, 0.5))

@@ -62,7 +62,14 @@ def test_a_burning_budget_is_found_and_calms_down() -> None:
     sums = block_sums(rule, month(rates, 1))
     assert windowed_evidence(rule, sums, 0, 39, 0) < 0
     assert windowed_evidence(rule, sums, 0, 59, 0) > rule.threshold
-    assert calmed(windowed_evidence(rule, sums, 60, 171, 0))
+    assert not calmed(rule, windowed_evidence(rule, sums, 0, 59, 0), 0, 59, 0)
+    assert calmed(rule, windowed_evidence(rule, sums, 60, 171, 0), 60, 171, 0)
+
+
+@pytest.mark.parametrize("blocks", [1, 112, 224, 1460])
+@pytest.mark.parametrize("origin", [0, -5])
+def test_a_window_without_items_is_calm_however_long(blocks: int, origin: int) -> None:
+    assert calmed(RULE, windowed_evidence(RULE, {}, 0, blocks - 1, origin), 0, blocks - 1, origin)
 
 
 def test_a_level_above_one_is_none() -> None:

@@ -8,7 +8,7 @@ from tidegauge.alerts.event import rollback_body
 from tidegauge.alerts.notices import notify
 from tidegauge.config import Config
 from tidegauge.domain import Clock, Micros
-from tidegauge.service import burning, canary, health, interlock, label, review, rollbacks, wishes
+from tidegauge.service import burning, canary, health, interlock, label, mixes, review, rollbacks, wishes
 from tidegauge.service import decide as decisions
 from tidegauge.storage.store import Store, retry_conflicts
 
@@ -43,6 +43,7 @@ def _check(store: Store, config: Config, now: Micros) -> None:
             interlock.watch(tx, config.judge_owner, now)
         rollbacks.check(tx, config.rollback, now)
         wishes.check(tx, config.sampling.escalate, now)
+        mixes.check(tx, now)
 
 
 def _watch_canaries(store: Store, config: Config, now: Micros) -> None:

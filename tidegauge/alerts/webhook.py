@@ -69,8 +69,10 @@ class Sender:
             return asyncio.run(self._post(body, headers))
         except TimeoutError:
             return Attempt(None, f"no answer in {TIMEOUT_SECONDS:g} s", None)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:  # ValueError: no name that IDNA knows
             return Attempt(None, type(error).__name__, None)
+        except ExceptionGroup as error:  # as of a port that there is not
+            return Attempt(None, type(error.exceptions[0]).__name__, None)
 
     async def _post(self, body: bytes, headers: dict[str, str]) -> Attempt:
         """httpx limits each wait for itself, and a receiver that drips would hold us; this limits the whole."""

@@ -107,7 +107,7 @@ def release(context: Context) -> int:
     config, args = context.config_if_any(), context.args
     folder = Path(config.rubrics)
     rubric = load_rubric(args.rubric, folder)
-    truth, requests = _gold(context)
+    truth, requests = _gold(context, rubric)
     older = previous(args.rubric, folder)
     fresh = _verdicts(_judge(config, args.judge, args.rubric), requests)
     before = _verdicts(_judge(config, args.judge, older), requests) if older else None
@@ -173,8 +173,9 @@ def _interval(value: dict[str, Any]) -> str:
     return f"{value['estimate']:.3f} [{value['low']:.3f}, {value['high']:.3f}]"
 
 
-def _gold(context: Context) -> tuple[dict[str, bool], list[Any]]:
-    """Confirmed cases of the store, or all of a file: truth by id, and the requests."""
+def _gold(context: Context, rubric: "Rubric") -> "tuple[dict[str, bool], list[Request]]":
+    """Confirmed cases of the store, which are of hallucination, or all of a file: truth by id, and the requests."""
+    from tidegauge.domain import HALLUCINATION
     from tidegauge.service import gold
 
     if context.args.gold:
@@ -183,6 +184,11 @@ def _gold(context: Context) -> tuple[dict[str, bool], list[Any]]:
         except OSError as error:
             raise UsageError(f"{context.args.gold}: {error.strerror}") from None
         found = gold.from_lines(lines)
+    elif rubric.indicator != HALLUCINATION:
+        raise UsageError(
+            f"rubric release: {rubric.reference} measures {rubric.indicator}, and the gold cases of the store are of "
+            f"{HALLUCINATION}; name cases of its own with --gold FILE"
+        )
     else:
         with context.store() as store, store.read() as tx:
             found = [(case.request, case.hallucinated) for case in gold.cases(tx) if case.hallucinated is not None]
@@ -194,12 +200,12 @@ def _gold(context: Context) -> tuple[dict[str, bool], list[Any]]:
 
 
 def _judge(config: Config, name: str, rubric: str) -> Any:
-    """The configured judge with another rubric."""
+    """The configured judge with another rubric; a panel answers only where all of its members do."""
     from evaluators.build import build_judge, judge_section, with_rubric
 
     if not judge_section(config, name).on:
         raise UsageError(f"rubric release: judge {name!r} has no base_url; configure it, or name another with --judge")
-    return build_judge(with_rubric(config, name, rubric), name)
+    return build_judge(with_rubric(config, name, rubric), name, everybody=True)
 
 
 def _warnings(rubric: "Rubric") -> list[str]:

@@ -12,7 +12,7 @@ from tidegauge.openslo import Level, Slo
 from tidegauge.service.objectives import rule_of
 from tidegauge.service.rate import COMPLETE
 from tidegauge.slo import UNKNOWN, Estimate, RateSums, estimate, rate_terms
-from tidegauge.slo.budget import PACE_DAYS, Day, Span, Used, budget_used, days_left, span
+from tidegauge.slo.budget import PACE_DAYS, Day, Span, Used, budget_used, days_left, every_day, span
 from tidegauge.slo.burn import Items, block_sums, calmed, rule_at, windowed_evidence
 from tidegauge.storage.policies import StoredObjective
 from tidegauge.storage.store import Row, Transaction
@@ -125,7 +125,7 @@ def _budget(
     rate = rate_over(rates, stored.false_positive_rate)
     since = now // TEST_BLOCK - PACE_DAYS * BLOCKS_A_DAY + 1
     recent = rate_over([part for part in rates if part[0].block >= since], stored.false_positive_rate)
-    days = _days(rates, rate, recent, since)
+    days = every_day(_days(rates, rate, recent, since), now)
     return Budget(
         indicator=slo.indicator,
         intent=slo.intent,
@@ -152,7 +152,7 @@ def _recent(rates: Rates, false_positive_rate: float, now: Micros) -> dict[int, 
     return found
 
 
-def _days(rates: Rates, rate: Estimate, recent: Estimate, since: int) -> list[Day]:
+def _days(rates: Rates, rate: Estimate, recent: Estimate, since: int) -> dict[int, Day]:
     """Requests a day, the bad ones spread evenly over the last seven days and over those before.
 
     A single day has too few labels to say anything of itself.
@@ -164,7 +164,7 @@ def _days(rates: Rates, rate: Estimate, recent: Estimate, since: int) -> list[Da
     total, of_late = sum(requests.values()), sum(requests[day] for day in late)
     now = rate.est if recent.est is None else recent.est
     before = max((rate.est or 0.0) * total - (now or 0.0) * of_late, 0.0) / max(total - of_late, 1e-9)
-    return [Day(requests[day], requests[day] * ((now or 0.0) if day in late else before)) for day in sorted(requests)]
+    return {day: Day(n, n * ((now or 0.0) if day in late else before)) for day, n in requests.items()}
 
 
 def _blocks(period: Span, now: Micros) -> tuple[int, int]:
@@ -226,7 +226,7 @@ def _level(
         severity=level.severity,
         log_e=log_e,
         proven=rule.breached(log_e, positives),
-        calm=calmed(log_e),
+        calm=calmed(rule, log_e, first, last, origin),
     )
 
 

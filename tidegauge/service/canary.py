@@ -16,6 +16,7 @@ from tidegauge.config import CanarySection, MatchSection
 from tidegauge.domain import DAY, Incident, Micros, Value, iso, short_hash
 from tidegauge.service import incidents, interlock, stops, tickets
 from tidegauge.service.canary_traffic import Arms, Traffic, positives
+from tidegauge.service.protocol import CANARY
 from tidegauge.slo.canary import Worsening, hallucination_evidence, share_worsening
 from tidegauge.storage.sampling import FIVE_MINUTES
 from tidegauge.storage.store import Row, Transaction
@@ -124,7 +125,7 @@ def _report(
 ) -> None:
     evidence = {"guardrails": list(trial.breached), **trial.evidence}
     subject = {"canary": trial.name, "deployment": trial.deployment}
-    tickets.open_ticket(tx, kind="canary_breach", subject=subject, owner=section.owner, evidence=evidence, now=now)
+    tickets.open_ticket(tx, kind=CANARY, subject=subject, owner=section.owner, evidence=evidence, now=now)
     breach = _Breach(
         test_key=trial.canary,
         indicator=f"canary.{trial.breached[0]}",

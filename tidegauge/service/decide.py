@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from math import inf, log
 
 from tidegauge.domain import TEST_BLOCK, Incident, Micros, Value
-from tidegauge.service import attribution, incidents, interlock, stops, tickets, wishes
+from tidegauge.service import incidents, interlock, mixes, stops, wishes
 from tidegauge.service.rate import Shown, complete_to, shown
 from tidegauge.service.wishes import Escalation
 from tidegauge.slo import Rule, log_evidence
@@ -53,11 +53,13 @@ def decide(tx: Transaction, test_key: str, mode: str, body: Callable[[Incident],
     seen = shown(tx, key, reading.last, rule.false_positive_rate)
     breach = rule.breached(reading.max_log_e, reading.positives)
     incident = None
-    if breach and not tx.value("incident_of_key", test_key=test_key) and not _mix_alone(tx, key, terms["owner"], now):
+    if not breach:
+        mixes.end(tx, key, now)
+    elif not tx.value("incident_of_key", test_key=test_key) and not mixes.alone(tx, key, terms["owner"], now):
         incident = incidents.open_incident(tx, key, _evidence(reading, rule, seen, mode), mode=mode, body=body, now=now)
     believed = not interlock.distrusted(tx)
     wanted = not breach and wants_evidence(seen, reading.max_log_e, rule, believed=believed)
-    wanted = wanted and not incidents.is_historical(tx, key)
+    wanted = wanted and incidents.is_live(tx, key)
     escalation = _note_wish(tx, key, wanted, seen, terms=terms, now=now)
     tx.run(
         "record_decision",
@@ -95,16 +97,6 @@ def wants_evidence(seen: Shown, max_log_e: float, rule: Rule, *, believed: bool 
     items = seen.judged + seen.unscored
     missing = believed and seen.labelled < max(rule.min_positives, seen.reviewed / 2)
     return missing and items >= _FEWEST and wilson_lower(seen.flagged / items, items) > _NAIVE * rule.theta0
-
-
-def _mix_alone(tx: Transaction, key: TestKey, owner: str, now: Micros) -> bool:
-    """Whether only the mix of traffic moved. A rollback would not help then: a ticket says so instead."""
-    found = attribution.attribute(tx, key.intent, key.deployment, key.indicator)
-    if found.mix_only:
-        subject = tickets.subject_of(key.indicator, key.intent, key.deployment, key.episode)
-        told = {"said": found.said, "rate": found.mix.raw, "fixed_mix": found.mix.fixed_mix}
-        tickets.open_ticket(tx, kind="mix_shift", subject=subject, owner=owner, evidence=told, now=now)
-    return found.mix_only
 
 
 def _note_wish(

@@ -129,7 +129,8 @@ def cases(tx: Transaction) -> list[GoldCase]:
 def from_lines(lines: Iterable[bytes | str]) -> list[tuple[Request, bool]]:
     """Cases of a file: {id?, question?, contexts?, response, hallucinated} a line. Raises UsageError with the line."""
     decode = msgspec.json.Decoder(_FileLine).decode
-    found = []
+    found: list[tuple[Request, bool]] = []
+    named: dict[str, int] = {}
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -137,7 +138,12 @@ def from_lines(lines: Iterable[bytes | str]) -> list[tuple[Request, bool]]:
             read = decode(line)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise UsageError(f"gold, line {number}: {error}") from None
-        found.append((request_of(read, str(read.id if read.id is not None else number)), read.hallucinated))
+        name = str(read.id if read.id is not None else number)
+        if not read.response:
+            raise UsageError(f"gold, line {number}: there is no response")
+        if named.setdefault(name, number) != number:
+            raise UsageError(f"gold, line {number}: the id {name} is that of line {named[name]} too")
+        found.append((request_of(read, name), read.hallucinated))
     return found
 
 

@@ -19,6 +19,7 @@ UNANSWERED_FOR = 10 * MINUTE
 
 _UNRETURNED = "reviews_unreturned"
 _COVERAGE = "coverage_low"
+_DRIFT = "judge_drift"
 _FEWEST = 20
 _FEWEST_LABELS = 50
 _FEWEST_POSITIVES = 5
@@ -68,7 +69,13 @@ def _judges(tx: Transaction, judge_owner: Callable[[str], str], on: Collection[s
 def _drift(tx: Transaction, judge_owner: Callable[[str], str], now: Micros) -> None:
     """Whether labels say more than scores were taken to mean: the sum of (R/pi)(Y - f) beyond its standard error."""
     newest = tx.value("newest_traffic")
-    for row in tx.rows("surprise", first=int(newest or 0) // TEST_BLOCK - _WINDOW + 1):
+    rows = tx.rows("surprise", first=int(newest or 0) // TEST_BLOCK - _WINDOW + 1)
+    seen = {row["evaluator_hash"] for row in rows}
+    for told in tx.rows("open_subjects", kind=_DRIFT):
+        subject = json.loads(told["subject"])
+        if subject["hash"] not in seen:  # nothing was decided by it lately
+            tickets.close_ticket(tx, tickets.ticket_id(_DRIFT, subject), now)
+    for row in rows:
         returned, positives = int(row["returned"]), int(row["positives"])
         surprise, variance = row["q"] - row["g"], row["qq"] - 2 * row["qg"] + row["gg"]
         bad = (
@@ -80,9 +87,9 @@ def _drift(tx: Transaction, judge_owner: Callable[[str], str], now: Micros) -> N
         if bad:
             evidence = {"labelled": returned, "positives": positives, "surprise": surprise, "se": sqrt(variance)}
             owner = judge_owner(row["name"])
-            tickets.open_ticket(tx, kind="judge_drift", subject=subject, owner=owner, evidence=evidence, now=now)
+            tickets.open_ticket(tx, kind=_DRIFT, subject=subject, owner=owner, evidence=evidence, now=now)
         else:
-            tickets.close_ticket(tx, tickets.ticket_id("judge_drift", subject), now)
+            tickets.close_ticket(tx, tickets.ticket_id(_DRIFT, subject), now)
 
 
 def _reviews(tx: Transaction, owner_of: Callable[[str], str], now: Micros) -> None:

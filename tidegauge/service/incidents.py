@@ -18,7 +18,7 @@ from tidegauge.domain import (
 from tidegauge.errors import UsageError
 from tidegauge.service import tickets
 from tidegauge.service.last_good import Place, last_good
-from tidegauge.service.protocol import TIDEGAUGE, move, note, stage_of
+from tidegauge.service.protocol import HISTORICAL, TIDEGAUGE, close_tickets, move, note, stage_of
 from tidegauge.storage import evidence
 from tidegauge.storage.store import Transaction
 
@@ -84,10 +84,9 @@ def open_incident(
     what = "breach.historical" if historical else "breach"
     note(tx, incident.id, who=TIDEGAUGE, what=what, why=mode, now=now, stages=("", stage))
     if historical:
-        subject = {"intent": key.intent, "deployment": key.deployment, "episode": key.episode}
-        tickets.open_ticket(
-            tx, kind="breach_historical", subject=subject, owner="platform", evidence=incident.evidence, now=now
-        )
+        subject = tickets.subject_of(key.indicator, key.intent, key.deployment, key.episode)
+        owner = tx.value("owner_of_incident", incident=incident.id) or "platform"
+        tickets.open_ticket(tx, kind=HISTORICAL, subject=subject, owner=owner, evidence=incident.evidence, now=now)
     return incident
 
 
@@ -151,6 +150,12 @@ def is_historical(tx: Transaction, key: Breached) -> bool:
     return bool(newest - own >= DAY)
 
 
+def is_live(tx: Transaction, key: Breached) -> bool:
+    """Whether a test can still be asked for more: its deployment has traffic, and no newer test takes it."""
+    place = {"indicator": key.indicator, "intent": key.intent, "deployment": key.deployment}
+    return not is_historical(tx, key) and tx.value("later_key", **place, episode=key.episode) is None
+
+
 def _examples(tx: Transaction, key: Breached) -> list[str]:
     return [row["request_id"] for row in tx.rows("confirmed_positives", test_key=key.test_key, most=EXAMPLES)]
 
@@ -181,12 +186,19 @@ def cancel(tx: Transaction, incident: str, who: str, why: str, now: Micros) -> N
     tx.run("end_tests", incident=incident)
     if stage is None:
         note(tx, incident, who=who, what="cancelled", why=why, now=now)
+        close_tickets(tx, incident, now)
     else:
         move(tx, incident, Stage.CANCELLED, who=who, why=why, now=now)
 
 
 def resolve(tx: Transaction, incident: str, who: str, why: str, now: Micros) -> None:
     """A person has seen to it, by hand where nothing was sent. Raises UsageError where all is over."""
+    if stage_of(tx, incident) is None and load(tx, incident).state is IncidentState.HISTORICAL:
+        tx.run("set_incident_state", incident=incident, state=IncidentState.RESOLVED.value)
+        note(tx, incident, who=who, what="resolved", why=why, now=now)
+        stop_deliveries(tx, incident, now)
+        close_tickets(tx, incident, now)
+        return
     move(tx, incident, Stage.VERIFIED, who=who, why=why, now=now, what="resolved")
     row = tx.first("incident", incident=incident)
     if row and not row["measured_from"]:  # nothing was sent: its traffic so far is what was seen to

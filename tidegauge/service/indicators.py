@@ -13,7 +13,7 @@ from tidegauge.domain import DAY, HOUR, Micros
 from tidegauge.openslo import Slo
 from tidegauge.service.budget import Budget, Burning, Segment
 from tidegauge.slo import UNKNOWN, Estimate
-from tidegauge.slo.budget import PACE_DAYS, Day, Used, budget_used, days_left, span
+from tidegauge.slo.budget import PACE_DAYS, Day, Used, budget_used, days_left, every_day, span
 from tidegauge.slo.burn import Counts, counted_burns
 from tidegauge.storage.histogram import GAMMA, unpack
 from tidegauge.storage.store import Row, Transaction
@@ -126,7 +126,6 @@ def counted_budget(slo: Slo, series: Iterable[Hour], now: Micros) -> Budget:
         day = days.get(one.hour // _HOURS_A_DAY, Day(0, 0))
         days[one.hour // _HOURS_A_DAY] = Day(day.requests + one.requests, day.bad + one.bad)
     recent = _since(production, now, PACE_DAYS * _HOURS_A_DAY)
-    ordered = [days[day] for day in sorted(days)]
     return Budget(
         indicator=slo.indicator,
         intent=slo.intent,
@@ -136,7 +135,7 @@ def counted_budget(slo: Slo, series: Iterable[Hour], now: Micros) -> Budget:
         rate=rate,
         used=budget_used(rate, slo.allowed, period.passed),
         burn_rate=recent.rate / slo.allowed if recent.requests else None,
-        days_left=days_left(ordered, slo.allowed, slo.window, period.passed),
+        days_left=days_left(every_day(days, now), slo.allowed, slo.window, period.passed),
         as_of=now,
         burning=tuple(_burning(slo, production, now)),
         recent={hours: part.rate for hours in LOOK_BACKS if (part := _since(production, now, hours)).requests},

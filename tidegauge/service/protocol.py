@@ -3,6 +3,7 @@
 The diagram in docs/rollback.md is compared with `TRANSITIONS` by a test.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,6 +29,9 @@ TIDEGAUGE = "tidegauge"
 FAILED = "rollback_failed"
 """The kind of the ticket about a rollback that failed; it is open until all is over."""
 
+HISTORICAL, CANARY = "breach_historical", "canary_breach"
+"""The kinds of the tickets beside an incident: of a deployment without traffic, and of a canary."""
+
 BY_COMMAND = "by command"
 """Why a person acts who does not say it."""
 
@@ -52,10 +56,21 @@ def move(
         raise UsageError(f"incident {incident}: it is {stage or 'no rollback'} and cannot become {to}")
     tx.run("set_stage", incident=incident, stage=to.value, now=now)
     if not TRANSITIONS[to]:
-        tickets.close_ticket(tx, tickets.ticket_id(FAILED, failed_subject(tx, incident)), now)
+        close_tickets(tx, incident, now)
     if to is Stage.VERIFIED:
         tx.run("set_incident_state", incident=incident, state=IncidentState.RESOLVED.value)
     note(tx, incident, who=who, what=what or to.value, why=why, now=now, stages=(stage.value, to.value))
+
+
+def close_tickets(tx: Transaction, incident: str, now: Micros) -> None:
+    """Those about an incident that is over."""
+    row = tx.first("incident", incident=incident)
+    assert row is not None
+    about = {FAILED: failed_subject(tx, incident)}
+    about[HISTORICAL] = tickets.subject_of(row["indicator"], row["intent"], row["deployment"], int(row["episode"]))
+    about[CANARY] = {"canary": json.loads(row["evidence"]).get("canary"), "deployment": row["deployment"]}
+    for kind, subject in about.items():
+        tickets.close_ticket(tx, tickets.ticket_id(kind, subject), now)
 
 
 def failed_subject(tx: Transaction, incident: str) -> dict[str, Any]:

@@ -20,9 +20,9 @@ FEWEST_LABELS = 20
 def verdict(tx: Transaction, slo_of: SloOf, intent: str, deployment: str | None = None) -> dict[str, Any]:
     """What is known of a deployment, by default the newest one of the intent.
 
-    `failed`: its rate is proven to be above the objective. `successful`: it is known, from at least 20 labels, and at
-    or below the objective; `proven` tells whether its upper limit is, too. Else, an intent or deployment that nobody
-    saw included: `inconclusive`.
+    `failed`: its rate is proven to be above the objective, or as a canary it is worse than its control. `successful`:
+    it is known, from at least 20 labels, and at or below the objective; `proven` tells whether its upper limit is, too.
+    Else, an intent or deployment that nobody saw included: `inconclusive`.
     """
     deployment = deployment or tx.value("newest_deployment", intent=intent)
     rows = [
@@ -34,7 +34,8 @@ def verdict(tx: Transaction, slo_of: SloOf, intent: str, deployment: str | None 
         return _unseen(tx, intent, deployment)
     # Whatever is proven to be bad fails it; else hallucinations speak for it.
     row = min(rows, key=lambda r: (r["state"] != SloState.BREACH, r["indicator"] != HALLUCINATION))
-    phase, reason = _phase(row)
+    canary = tx.value("breached_canary", intent=intent, deployment=deployment)
+    phase, reason = ("failed", f"canary {canary} is worse than its control") if canary else _phase(row)
     names = ("indicator", "intent", "deployment", "objective", "rate", "low", "high", "judged", "labelled", "log_e")
     proven = phase == "failed" or (phase == "successful" and row["high"] <= row["objective"])
     return {

@@ -1,13 +1,13 @@
 """Wishes for evidence: labels are missing where they would decide.
 
 A wish is a ticket, moves waiting cases to the front, and raises how often its deployment is sampled. It ends with the
-need for it, and with the deployment: nobody can ask more of what carries no traffic any more.
+need for it, with the deployment, and with the test: nobody can ask more of what no traffic comes to any more.
 """
 
 from collections.abc import Mapping, Sequence
 
 from tidegauge.domain import DAY, Micros, Value
-from tidegauge.service import tickets
+from tidegauge.service import incidents, tickets
 from tidegauge.storage import sampling
 from tidegauge.storage.evidence import TestKey
 from tidegauge.storage.sampling import Plan
@@ -42,10 +42,7 @@ def begin(tx: Transaction, key: TestKey, owner: str, found: Mapping[str, float],
 
 
 def end(tx: Transaction, key: TestKey, now: Micros) -> None:
-    _close(tx, tickets.subject_of(key.indicator, key.intent, key.deployment, key.episode), now)
-
-
-def _close(tx: Transaction, subject: dict[str, str | int], now: Micros) -> None:
+    subject = tickets.subject_of(key.indicator, key.intent, key.deployment, key.episode)
     tickets.close_ticket(tx, tickets.ticket_id(WANTED, subject), now)
 
 
@@ -80,18 +77,17 @@ def _higher(plans: Sequence[Plan], place: tuple[str, str], time: Micros) -> tupl
 
 
 def check(tx: Transaction, escalates: bool, now: Micros) -> list[Plan]:
-    """Ends wishes whose deployment is gone, then escalations that no wish needs; the rows that say so.
+    """Ends wishes of tests that are over, then escalations that no wish needs; the rows that say so.
 
     A wish whose row was never written, since the job was cut short before it, gets it now.
     """
-    newest = tx.value("newest_traffic") or 0
     wanted = set()
-    for row in tx.rows("wishes"):
-        if newest - (row["seen"] or row["last_at"]) >= DAY:
-            _close(tx, tickets.subject_of(row["indicator"], row["intent"], row["deployment"], row["episode"]), now)
-            tx.run("end_wish", test_key=row["test_key"])
+    for key in [TestKey(**row) for row in tx.rows("wishes")]:
+        if not incidents.is_live(tx, key):
+            end(tx, key, now)
+            tx.run("end_wish", test_key=key.test_key)
         elif escalates:
-            wanted.add((row["intent"], row["deployment"]))
+            wanted.add((key.intent, key.deployment))
     raised = _ever_raised(sampling.plans(tx))
     for intent, deployment in sorted(wanted - raised):
         escalate(tx, Escalation(intent=intent, deployment=deployment, why="begun by an earlier look"), now)

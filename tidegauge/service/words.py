@@ -128,8 +128,9 @@ def _waiting(delivery: Mapping[str, Any]) -> str:
 def next_steps(row: Mapping[str, Any]) -> list[str]:
     """What a person may do now."""
     incident, states = row["id"], {delivery["status"] for delivery in row["deliveries"]}
-    if row["state"] not in ("open", "historical"):
-        return []
+    if row["state"] != "open":
+        seen = f"nothing has to be rolled back; once you have seen to it: tidegauge incidents resolve {incident}"
+        return [seen] if row["state"] == "historical" else []
     if "held" in states:
         return [f"tidegauge incidents approve {incident}, or cancel"]
     if "failed" in states:

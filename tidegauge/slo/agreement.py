@@ -2,7 +2,8 @@
 
 Every item counts its weight (1/pi for a review chosen with probability pi). Shares have Clopper and Pearson's interval
 at the effective number of items (Korn & Graubard 1998), which weights and hits decide together; kappa (Cohen 1960) has
-a percentile bootstrap over items. Calibration error is the expected one of Guo et al. 2017, over bins of equal width.
+a percentile bootstrap over items, and where all agree, so that every resample does, that interval's limit of the
+agreement at the same margins. Calibration error is the expected one of Guo et al. 2017, over bins of equal width.
 """
 
 from collections.abc import Sequence
@@ -110,7 +111,16 @@ def _kappa(said: Any, truth: Any, weight: Array, seed: int) -> Estimate:
     sums = np.stack([np.where(cell == c, weight, 0.0)[draws].sum(axis=1) for c in range(4)], axis=1)
     spread = _kappas(sums)
     low, high = np.nanquantile(spread, [0.025, 0.975])
+    if (said == truth).all():
+        low = _least_kappa(weight, float(weight @ truth / weight.sum()))
     return Estimate(float(point[0]), float(low), float(high))
+
+
+def _least_kappa(weight: Array, true: float) -> float:
+    """Lower limit where all items agree, of which a share `true` is positive."""
+    agreed = clopper_pearson(1.0, float(weight.sum() ** 2 / (weight @ weight)))[0]
+    chance = true * true + (1 - true) * (1 - true)
+    return max((agreed - chance) / (1 - chance), -1.0)
 
 
 def _kappas(cells: Array) -> Array:

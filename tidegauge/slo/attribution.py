@@ -267,7 +267,7 @@ def concentrated(segments: Sequence[Segment], dispersion: float = 1.0) -> list[C
         adjusted = max(adjusted, min(p * (len(tested) - place), 1.0))
         if adjusted > CONCENTRATED:
             break
-        if factor >= _FACTOR:
+        if factor >= _FACTOR and segment.found_after > 0:
             total = sum(row.found_after for row in by_dimension[segment.dimension])
             found.append(Concentration(segment, adjusted, segment.found_after / total))
     return found

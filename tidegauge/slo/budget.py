@@ -4,7 +4,7 @@ Reference: Beyer et al., *The Site Reliability Workbook*, chapters 2 and 5.
 """
 
 from calendar import monthrange
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -89,10 +89,16 @@ def budget_used(rate: Estimate, allowed: float, passed: float = 1.0) -> Used:
     return Used(rate.est * scale, rate.lo * scale, rate.hi * scale)
 
 
+def every_day(days: Mapping[int, Day], now: Micros) -> list[Day]:
+    """Days by their number in order, up to now, those without requests included: nothing goes on from a busy past."""
+    last = max([*days, (now - 1) // DAY]) if days else 0
+    return [days.get(day, Day(0, 0)) for day in range(min(days), last + 1)] if days else []
+
+
 def days_left(days: Sequence[Day], allowed: float, window: Window, passed: float = 1.0) -> int | None:
     """In how many days the budget is used up if the last week goes on; 0 if it is, None if not within the window.
 
-    `days` are those of the window so far, the oldest first.
+    `days` are all of the window since the first one with requests, the oldest first.
     """
     if not days or sum(day.requests for day in days) <= 0:
         return None
@@ -103,7 +109,8 @@ def days_left(days: Sequence[Day], allowed: float, window: Window, passed: float
     length = round(window.days)
     kept = list(days[-length:])
     for ahead in range(length + 1):
-        if sum(d.bad for d in kept) >= allowed * sum(d.requests for d in kept):
+        requests = sum(d.requests for d in kept)
+        if requests > 0 and sum(d.bad for d in kept) >= allowed * requests:
             return ahead
         kept = [*kept, pace][-length:]
     return None

@@ -1,7 +1,7 @@
 """Burn levels: is the budget burning at so many times the objective? Two ways, for labelled samples and for counts."""
 
 from collections.abc import Iterable, Mapping
-from math import inf
+from math import exp, inf, log
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ from tidegauge.slo.rates import wilson_lower
 Floats = NDArray[np.float64]
 
 _FEWEST_BAD = 5
+_ROUNDING = 1e-9
 
 
 class Items(NamedTuple):
@@ -81,9 +82,11 @@ def windowed_evidence(rule: Rule, sums: Mapping[int, Floats], first: int, last: 
     return log_mean(mixture) if last >= first else -inf
 
 
-def calmed(log_e: float) -> bool:
-    """Whether an open alarm may close: no evidence is left, M <= 1."""
-    return log_e <= 0
+def calmed(rule: Rule, log_e: float, first: int, last: int, origin: int) -> bool:
+    """Whether an open alarm may close: no evidence is left, M <= 1, or <= what was put in where a window is longer than
+    56 days: without any item M is that."""
+    staked = sum(exp(rule.log_weight(block, origin)) for block in range(first, last + 1))
+    return log_e <= log(max(staked, 1.0)) + _ROUNDING
 
 
 def counted_burns(long: Counts, short: Counts, allowed: float, burn: float) -> bool:
