@@ -83,14 +83,19 @@ class Context:
     @contextmanager
     def existing_store(self) -> "Iterator[Store]":
         """The same for what makes no sense on an empty one: a file that is not there is an error, and not made."""
-        from tidegauge.config_load import sqlite_file
         from tidegauge.errors import StoreError
 
-        file = sqlite_file(self.store_url())
-        if file is not None and not file.exists():
+        if file := self.missing_store():
             raise StoreError(f"no such store: {file}; `tidegauge run` makes it")
         with self.store() as store:
             yield store
+
+    def missing_store(self) -> Path | None:
+        """The file of a store that is not there; None where there is one, and where a server has it."""
+        from tidegauge.config_load import sqlite_file
+
+        file = sqlite_file(self.store_url())
+        return file if file is not None and not file.exists() else None
 
 
 def _login() -> str:

@@ -75,7 +75,7 @@ def _stored(context: Context) -> "list[Known]":
     from tidegauge.service.power import known
 
     args, config = context.args, context.config_if_any()
-    with context.store() as store, store.read() as tx:
+    with context.existing_store() as store, store.read() as tx:
         found = [one for one in known(tx, config.objective, args.base_rate) if args.intent in (None, one.intent)]
     if not found:
         raise UsageError("power: the store has no such traffic yet; give --requests-per-day, or `tidegauge run` first")

@@ -183,6 +183,8 @@ def _gold(context: Context) -> tuple[dict[str, bool], list[Any]]:
         except OSError as error:
             raise UsageError(f"{context.args.gold}: {error.strerror}") from None
         found = gold.from_lines(lines)
+    elif context.missing_store():
+        found = []
     else:
         with context.store() as store, store.read() as tx:
             found = [(case.request, case.hallucinated) for case in gold.cases(tx) if case.hallucinated is not None]
