@@ -3,7 +3,6 @@
 import logging
 import os
 import random
-import sqlite3
 import threading
 import time
 from typing import Any
@@ -14,9 +13,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from tidegauge.config import StoreSection
 from tidegauge.errors import StoreConflict, StoreError, StoreLost, StoreUnavailable
-from tidegauge.storage import urls
+from tidegauge.storage import sqlite, urls
 
-_BUSY_MS = 60_000
 _POOL_WAIT_SECONDS = 30
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 _CONFLICTS = {
@@ -135,11 +133,7 @@ def _engine(url: str, section: StoreSection, role: str) -> sa.Engine:
         raise StoreError(f"store {parsed.drivername}: a store is sqlite:///FILE or postgresql://HOST/NAME")
     try:
         if parsed.get_backend_name() == "sqlite":
-            if parsed.database in (None, "", ":memory:"):
-                raise ValueError("a store in memory is seen by one connection alone")
-            engine = sa.create_engine(parsed, connect_args={"timeout": _BUSY_MS / 1000}, hide_parameters=True)
-            sa.event.listen(engine, "connect", _prepare_sqlite)
-            return engine
+            return sqlite.engine(parsed)
         return _postgresql(parsed, section, role)
     except (SQLAlchemyError, ValueError) as error:
         said = urls.hidden(first_line(error), parsed)
@@ -181,29 +175,3 @@ def _timeouts(section: StoreSection) -> str:
         "idle_in_transaction_session_timeout": section.idle_in_transaction_seconds,
     }
     return " ".join(f"-c {name}={round(value * 1000)}" for name, value in seconds.items() if value)
-
-
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    # The driver's own BEGIN is lazy and deferred: a reader that wants to write later could fail at once on a lock.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
-    _write_ahead(cursor)
-    cursor.execute("PRAGMA synchronous=NORMAL")
-    cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.execute("PRAGMA cache_size=-8192")  # kB a connection, and every transform has one
-    cursor.close()
-
-
-def _write_ahead(cursor: Any) -> None:
-    """Switches the file to a write-ahead log. Of two that do it to a new file at once, SQLite refuses one at once,
-    whatever the busy timeout is: each holds the lock that the other waits for."""
-    give_up = time.monotonic() + _BUSY_MS / 1000
-    while True:
-        try:
-            cursor.execute("PRAGMA journal_mode=WAL")
-            return
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
-                raise
-            time.sleep(random.uniform(0.01, 0.05))  # noqa: S311 - jitter, not a secret
