@@ -37,6 +37,7 @@ class Pool:
 
     def __init__(self, url: str, section: StoreSection, role: str) -> None:
         self.engine = _engine(url, section, role)
+        self._url = urls.parsed(url)  # with the options, which the engine's has no more
         self._outage_seconds = section.outage_seconds
         self._reached = False
         self._users = 1
@@ -113,10 +114,10 @@ class Pool:
     def cause(self, error: SQLAlchemyError) -> SQLAlchemyError | None:
         """What a traceback may show: nothing where the driver repeats a secret."""
         said = f"{error} {error.__cause__}"
-        return error if urls.hidden(said, self.engine.url) == said else None
+        return error if urls.hidden(said, self._url) == said else None
 
     def _first_line(self, error: Exception) -> str:
-        return urls.hidden(first_line(error), self.engine.url)
+        return urls.hidden(first_line(error), self._url)
 
 
 def first_line(error: Exception) -> str:
@@ -142,7 +143,7 @@ def _engine(url: str, section: StoreSection, role: str) -> sa.Engine:
 
 def _postgresql(url: sa.URL, section: StoreSection, role: str) -> sa.Engine:
     """What the URL itself says wins over the configuration."""
-    given = str(url.query.get("options", ""))
+    given = " ".join(url.normalized_query.get("options", ()))
     arguments: dict[str, Any] = {
         "connect_timeout": section.connect_timeout_seconds,
         "application_name": f"tidegauge {role}".strip(),
