@@ -1,7 +1,6 @@
 """What every command starts from: its flags, the configuration, the store and the real clock."""
 
 import argparse
-import sys
 import time
 from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tidegauge.domain import Clock, Micros
+from tidegauge.stdio import say
 
 if TYPE_CHECKING:
     from tidegauge.config import Config
@@ -65,7 +65,7 @@ class Context:
     def who(self) -> str:
         """Who acts: `--who`, else TIDEGAUGE_WHO, else the login name."""
         given = getattr(self.args, "who", None) or self.environ.get("TIDEGAUGE_WHO") or ""
-        return given.strip() or _login()
+        return given.encode(errors="replace").decode().strip() or _login()
 
     @contextmanager
     def store(self) -> "Iterator[Store]":
@@ -119,4 +119,4 @@ def print_json(value: Any) -> None:
 
 def note(text: str) -> None:
     """To people; stdout is kept for results."""
-    print(text, file=sys.stderr, flush=True)
+    say(text)
