@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tidegauge import show
-from tidegauge.commands.context import Context, print_json
+from tidegauge.commands.context import Context, print_json, print_text
 from tidegauge.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def run(context: Context) -> int:
     if args.json:
         print_json(msgspec.to_builtins(found))
     else:
-        print(text(found))
+        print_text(text(found))
     return 0
 
 

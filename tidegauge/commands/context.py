@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tidegauge.domain import Clock, Micros
+from tidegauge.show import tame
 from tidegauge.stdio import say
 
 if TYPE_CHECKING:
@@ -117,6 +118,11 @@ def print_json(value: Any) -> None:
     print(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
+def print_text(text: str) -> None:
+    """A result for people."""
+    print(tame(text), flush=True)
+
+
 def note(text: str) -> None:
     """To people; stdout is kept for results."""
-    say(text)
+    say(tame(text))

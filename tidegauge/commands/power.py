@@ -5,7 +5,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from tidegauge import show
-from tidegauge.commands.context import Context, note, print_json
+from tidegauge.commands.context import Context, note, print_json, print_text
 from tidegauge.errors import UsageError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def run(context: Context) -> int:
     if args.json:
         print_json(found)
     else:
-        print(text(found))
+        print_text(text(found))
     return 0
 
 
