@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tidegauge.domain import Clock, Micros
+from tidegauge.errors import UsageError
 from tidegauge.show import tame
 from tidegauge.stdio import say
 
@@ -58,10 +59,15 @@ class Context:
         return self.config() if self.has_config() else config_load.defaults(Path(), self.environ)
 
     def store_url(self) -> str:
-        """`--store`, relative to where one is, else the configuration's."""
+        """`--store`, relative to where one is, else the configuration's. Raises UsageError for what names no store."""
         from tidegauge.config_load import absolute_store
+        from tidegauge.config_rules import STORE_FORM, is_store
 
-        return absolute_store(self.args.store, Path()) if self.args.store else self.config().store.url
+        if not self.args.store:
+            return self.config().store.url
+        if not is_store(self.args.store):
+            raise UsageError(f"--store: {STORE_FORM}")
+        return absolute_store(self.args.store, Path())
 
     def who(self) -> str:
         """Who acts: `--who`, else TIDEGAUGE_WHO, else the login name."""

@@ -11,6 +11,7 @@ from tidegauge.errors import UsageError
 if TYPE_CHECKING:
     from tidegauge.service.power import Known
 
+_MOST = 1e12
 GIVEN = ("requests_per_day", "labels_per_day", "sensitivity", "specificity", "sampling_rate")
 
 
@@ -44,8 +45,8 @@ def _check(args: Any) -> None:
         raise UsageError("power: without --requests-per-day the intents are read from the store; give it too")
     for name in ("requests_per_day", "labels_per_day", "within", "minimum"):
         value = getattr(args, name)
-        if value is not None and not value > 0:
-            raise UsageError(f"--{name.replace('_', '-')} {value:g}: must be above 0")
+        if value is not None and not 0 < value <= _MOST:
+            raise UsageError(f"--{name.replace('_', '-')} {value:g}: must be above 0 and at most {_MOST:g}")
     for name in ("sensitivity", "specificity", "base_rate", "sampling_rate"):
         value = getattr(args, name)
         if value is not None and not 0 < value <= 1:

@@ -80,9 +80,11 @@ def new(context: Context) -> int:
     import msgspec
     import yaml
 
-    from evaluators.rubric import load_rubric, rubrics
+    from evaluators.rubric import is_name, load_rubric, rubrics
 
     folder, name = _folder(context), context.args.name
+    if not is_name(name):
+        raise UsageError(f"rubric new {name}: a name is lower-case letters, digits and _, and begins with a letter")
     versions = [reference for reference in rubrics(folder) if reference.startswith(f"{name}@")]
     source = load_rubric(context.args.origin or (versions[-1] if versions else "hallucination@1.1.0"), folder)
     version = _next(versions[-1].partition("@")[2]) if versions else "1.0.0"
