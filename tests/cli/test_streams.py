@@ -112,3 +112,26 @@ def test_somebody_may_have_any_name(place: Path, monkeypatch: pytest.MonkeyPatch
     assert main(["run"]) == 0
     monkeypatch.setenv("TIDEGAUGE_WHO", os.fsdecode(NO_UTF8))
     assert main(["stops", "set", "*", "--why", "x"]) == 0
+
+
+@pytest.mark.parametrize("name", ["what?now", "100%20", "[x]#", "it's ü"])
+def test_a_project_may_lie_in_a_folder_of_any_name(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    (folder / "a.jsonl").write_bytes(line() + b"\n")
+    (folder / "tidegauge.yaml").write_text("sources: [{files: '*.jsonl'}]\n")
+    assert main(["run"]) == 0
+    capsys.readouterr()
+    assert main(["status", "--json"]) == 0
+    assert '"seen": 1,' in capsys.readouterr().out
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (folder / "tidegauge.db").exists()
+
+
+def test_a_store_s_url_may_be_escaped(place: Path) -> None:
+    assert main(["--store", "sqlite:///a%20b%3F.db", "run"]) == 0
+    assert (place / "a b?.db").exists()
+    assert main(["--store", "sqlite:///a%20b%3F.db", "status"]) == 0
