@@ -1,5 +1,6 @@
 """Values that cannot be are bad usage: exit code 2, one line, and nothing is made."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -57,3 +58,16 @@ def test_a_store_that_is_named_for_capacity_must_be_there(place: Path, capsys: p
     capsys.readouterr()
     assert main(["--store", "sqlite:///typo.db", "capacity", *LOAD]) == 1
     assert capsys.readouterr().err == f"tidegauge: no such store: {place / 'typo.db'}; `tidegauge run` makes it\n"
+
+
+def test_gold_labels_of_which_none_could_be_taken_are_a_failure(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (place / "labels.jsonl").write_text('{"request_id": "nope", "hallucinated": true, "reviewer": "ann"}\n[]\n')
+    capsys.readouterr()
+    assert main(["gold", "add", "labels.jsonl"]) == 1
+    said = capsys.readouterr()
+    assert said.err == "tidegauge: labels.jsonl: no label was taken: 1 bad and 1 unknown lines\n"
+    assert json.loads(said.out)["unknown"] == 1
+    (place / "labels.jsonl").write_text("")
+    assert main(["gold", "add", "labels.jsonl"]) == 0
