@@ -25,6 +25,7 @@ _SHIPPED = importlib.resources.files("rubrics")
 """Found once, before a folder of the user's own rubrics can get onto Python's path."""
 
 _REFERENCE = re.compile(r"([a-z][a-z0-9_]*)@(\d+\.\d+\.\d+)")
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,99}")
 _PLACE = re.compile(r" - at `(?:key in )?\$(.*)`$")
 _UNKNOWN = re.compile(r"unknown field `(\w+)`")
 _STEP = re.compile(r"\.(\w+)|\[(\d+|\.\.\.)\]")
@@ -111,6 +112,10 @@ def load_rubric(reference: str, folder: Path | None = None) -> Rubric:
             "here): release it under a new version"
         )
     return rubric
+
+
+def is_name(name: str) -> bool:
+    return _NAME.fullmatch(name) is not None
 
 
 def rubric_text(reference: str, folder: Path | None = None) -> tuple[bytes, str, bool]:

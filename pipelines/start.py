@@ -5,7 +5,6 @@ import json
 import logging
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
@@ -20,6 +19,8 @@ from tidegauge.config_sources import SourceSection
 from tidegauge.domain import Clock, Micros
 from tidegauge.errors import UsageError
 from tidegauge.service import artifacts, objectives, retention
+from tidegauge.spelling import is_text
+from tidegauge.stdio import say
 from tidegauge.storage.migrations import migrate
 from tidegauge.storage.status import status
 from tidegauge.storage.store import Store, retry_conflicts
@@ -33,12 +34,12 @@ class Progress(Protocol):
 
 def to_stderr(event: str, **facts: Any) -> None:
     """Progress for people."""
-    print(f"{event}: " + ", ".join(f"{k} {v}" for k, v in facts.items()), file=sys.stderr, flush=True)  # noqa: T201
+    say(f"{event}: " + ", ".join(f"{k} {v}" for k, v in facts.items()))
 
 
 def to_stderr_as_json(event: str, **facts: Any) -> None:
     """Progress for machines: one object a line."""
-    print(json.dumps({"event": event, **facts}), file=sys.stderr, flush=True)  # noqa: T201
+    say(json.dumps({"event": event, **facts}))
 
 
 def declare_objectives(store: Store, config: Config, now: Micros) -> list[str]:
@@ -84,6 +85,9 @@ def chosen_sources(config: Config, logs: Sequence[str] | None) -> tuple[SourceSe
     sources = tuple(SourceSection(files=log) for log in logs) if logs else config.sources
     if not sources:
         raise UsageError("no sources: name them in tidegauge.yaml under `sources`, or give --log GLOB")
+    for source in sources:
+        if not is_text(source.files or ""):
+            raise UsageError(f"sources: {source.files}: its name is not UTF-8, and cannot be kept; give it another")
     return sources
 
 

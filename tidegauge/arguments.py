@@ -5,10 +5,12 @@ import re
 from typing import Any, NoReturn
 
 from tidegauge.errors import UsageError
-from tidegauge.spelling import did_you_mean
+from tidegauge.spelling import did_you_mean, is_text
 
 _CHOICE = re.compile(r"(?P<what>.*)invalid choice: '?(?P<given>.*?)'? \(choose from (?P<allowed>.*)\)", re.DOTALL)
 _NEAR = 0.6
+_PATHS = ("store", "dir")
+"""May be any bytes, as names of files are."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -26,6 +28,9 @@ class Parser(argparse.ArgumentParser):
             flags = [flag for action in self._actions for flag in action.option_strings]
             hints = (did_you_mean(word.partition("=")[0], flags, _NEAR) for word in left)
             self.error("; ".join(f"there is no {word}{hint}" for word, hint in zip(left, hints, strict=True)))
+        for name, value in vars(found).items():
+            if isinstance(value, str) and name not in _PATHS and not is_text(value):
+                self.error(f"{value} is not UTF-8")
         return found, left
 
 

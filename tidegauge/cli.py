@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tidegauge import stdio
 from tidegauge.arguments import Parser, unseen, who, why
 from tidegauge.errors import TidegaugeError
 
@@ -18,6 +19,7 @@ _EPILOG = "Exit codes: 0 done, 1 failed, 2 bad usage or configuration, 3 a breac
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; its exit code."""
+    stdio.prepare()
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     try:
@@ -28,23 +30,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = getattr(module, args.function)(Context(args, os.environ))
         sys.stdout.flush()
         return int(code or 0)
-    except TidegaugeError as error:
-        if debug:
-            traceback.print_exc()
-        print(f"tidegauge: {' '.join(str(error).split())}", file=sys.stderr)
-        return error.exit_code
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        # Nobody reads on. Python would complain once more when it closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except Exception as error:  # noqa: BLE001 - one line for the user, whatever it was
+        if isinstance(error, BrokenPipeError) and stdio.nobody_reads():
+            stdio.lead_nowhere(sys.stdout)
+            return 0
         if debug:
             traceback.print_exc()
-        said = " ".join(str(error).split()) or "no message"
-        print(f"tidegauge: unexpected {type(error).__name__}: {said}; --debug shows where", file=sys.stderr)
-        return 1
+        stdio.say(f"tidegauge: {_said(error)}")
+        return error.exit_code if isinstance(error, TidegaugeError) else 1
+
+
+def _said(error: Exception) -> str:
+    """An error on one line."""
+    said = " ".join(str(error).split()) or "no message"
+    if isinstance(error, TidegaugeError):
+        return said
+    if isinstance(error, OSError) and error.strerror:
+        return f"{f'{error.filename}: ' if error.filename else ''}{error.strerror}; --debug shows where"
+    return f"unexpected {type(error).__name__}: {said}; --debug shows where"
 
 
 def parser() -> argparse.ArgumentParser:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from operator import ge, gt, le, lt
 from pathlib import Path
 from typing import Any, NoReturn
+from urllib.parse import unquote
 
 import msgspec
 import msgspec.inspect
@@ -70,8 +71,9 @@ def _text(path: Path) -> str:
 
 
 def _resolved(config: Config, directory: Path) -> Config:
+    base = Path(str(directory).replace("[", "[[]"))  # of the pattern only `files` is one
     sources = tuple(
-        s if s.files is None or s.is_remote else msgspec.structs.replace(s, files=str(directory / s.files))
+        s if s.files is None or s.is_remote else msgspec.structs.replace(s, files=str(base / s.files))
         for s in config.sources
     )
     store = msgspec.structs.replace(config.store, url=absolute_store(config.store.url, directory))
@@ -94,12 +96,13 @@ def absolute_store(url: str, directory: Path) -> str:
     file = url.removeprefix(SQLITE)
     if file == url or file.startswith((":memory:", "file:")) or not file:
         return url
-    return SQLITE + str(directory.absolute() / file)
+    folder = str(directory.absolute()).replace("%", "%25").replace("?", "%3F")  # in a URL they are no letters
+    return SQLITE + str(Path(folder) / file)
 
 
 def sqlite_file(url: str) -> Path | None:
     """The file of a store; None where it is none."""
-    file = url.removeprefix(SQLITE).partition("?")[0]
+    file = unquote(url.removeprefix(SQLITE).partition("?")[0])
     return None if not url.startswith(SQLITE) or file.startswith((":memory:", "file:")) or not file else Path(file)
 
 

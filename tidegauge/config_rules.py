@@ -45,6 +45,7 @@ _PASSWORD = re.compile(
     r"^[a-z0-9+.-]+://([^/?#@:]*:[^/?#@]+@|[^?]*\?(.*&)?[a-z_]*(password|passwd|pwd|secret)=[^&#])", re.IGNORECASE
 )
 _URL = re.compile(r"^https?://[^\s/?#]+", re.IGNORECASE)
+STORE_FORM = "a store is sqlite:///FILE or postgresql://HOST/NAME"
 _STORE = re.compile(r"^(sqlite:///|postgres(ql)?(\+psycopg)?://)")
 _NAME = re.compile(r"^[a-z][a-z0-9_-]*$")
 _PLUGIN = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
@@ -54,6 +55,10 @@ _BROKER = re.compile(r"^(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(:\d{1,5})?$")
 _TOPIC = re.compile(r"^[\w.-]{1,249}$", re.ASCII)
 _KAFKA_SECRET = re.compile(r"password|secret|\bkey\.pem$|oauthbearer\.config$|private\.key", re.IGNORECASE)
 _RUBRIC = re.compile(r"^[a-z0-9_-]+@\d+\.\d+\.\d+$")
+
+
+def is_store(url: str) -> bool:
+    return _STORE.match(url) is not None
 
 
 def password_in(url: str) -> bool:
@@ -78,8 +83,8 @@ def broken_rule(config: Config) -> Problem | None:
 
 
 def _store(config: Config) -> Problem | None:
-    if not _STORE.match(config.store.url):
-        return ("store", "url"), "a store is sqlite:///FILE or postgresql://HOST/NAME"
+    if not is_store(config.store.url):
+        return ("store", "url"), STORE_FORM
     return None
 
 

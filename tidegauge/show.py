@@ -1,5 +1,6 @@
 """Tables and figures for people."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,10 +10,17 @@ RIGHT = frozenset(
     {"rate", "interval", "judged", "labelled", "sampled", "seen", "pending", "unscored", "queued", "budget", "burn"}
 )
 
+_UNRULY = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]+")
+
+
+def tame(text: object) -> str:
+    """Without what colours a terminal, moves its cursor or turns its lines round: names of the log may hold it."""
+    return _UNRULY.sub(" ", str(text))
+
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """Aligned columns; figures to the right."""
-    cells = [[str(cell) for cell in row] for row in rows]
+    cells = [[tame(cell).replace("\n", " ") for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in [list(columns), *cells]) for i in range(len(columns))]
     lines = [_line([c.upper() for c in columns], columns, widths), *(_line(row, columns, widths) for row in cells)]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""What somebody may have meant by a name that is none."""
+"""Whether a name is one, and what somebody may have meant by one that is none."""
 
 from collections.abc import Iterable
 
@@ -17,3 +17,12 @@ def did_you_mean(given: str, allowed: Iterable[str], cutoff: float = _CUTOFF) ->
     """The end of a message about a wrong name; empty where none is near."""
     near = nearest(given, allowed, cutoff)
     return f"; did you mean {near}?" if near else ""
+
+
+def is_text(name: str) -> bool:
+    """Whether a name can be stored and printed. Any bytes but two may be in a name of the file system."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

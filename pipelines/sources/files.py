@@ -13,6 +13,7 @@ from pipelines.cutter import READ_BYTES
 from pipelines.sources.archives import DAMAGED, open_compressed, read_archive
 from tidegauge.domain import Block, Encoding, Micros
 from tidegauge.errors import SourceChanged, SourceError
+from tidegauge.spelling import is_text
 from tidegauge.storage.ledger import Identity
 
 PROBE_BYTES = 4096
@@ -30,24 +31,15 @@ class Facts(NamedTuple):
 def matching(pattern: str) -> tuple[list[str], dict[str, str]]:
     """Files that a source's glob names, sorted; and why not others, by the path as it can be printed."""
     found = sorted(path for path in glob.glob(pattern, recursive=True) if os.path.isfile(path))
-    misnamed = (path for path in found if not _is_text(path))
+    misnamed = (path for path in found if not is_text(path))
     shown = (os.fsencode(path).decode(errors="backslashreplace") for path in misnamed)
-    return [path for path in found if _is_text(path)], dict.fromkeys(shown, "its name is not UTF-8")
-
-
-def _is_text(path: str) -> bool:
-    """Whether a path can be stored and printed. Any bytes but two may be in a name of the file system."""
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    return [path for path in found if is_text(path)], dict.fromkeys(shown, "its name is not UTF-8")
 
 
 def siblings(path: str) -> list[str]:
     """Files that rotation may have made of a path: the name with something behind it."""
     found = glob.glob(glob.escape(path) + "[.-]*") + _stem_siblings(path)
-    return sorted(p for p in found if os.path.isfile(p) and p != path and _is_text(p))
+    return sorted(p for p in found if os.path.isfile(p) and p != path and is_text(p))
 
 
 def _stem_siblings(path: str) -> list[str]:

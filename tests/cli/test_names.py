@@ -98,3 +98,23 @@ def test_objectives_name_intents_too(tmp_path: Path, monkeypatch, capsys):
     assert json.loads(capsys.readouterr().out)["phase"] == "inconclusive"
     assert main(["verdict", "--intent", "no\u001bthing"]) == 2
     assert "\u001b" not in capsys.readouterr().err
+
+
+def test_a_name_of_the_log_neither_breaks_a_line_nor_moves_the_cursor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = "evil\x1b[2J\nrow\u202e"
+    rows = [line(request_id=f"r-{n}", intent=name, model_version="m\x1b]0;t\x07", cohort="c\x9b") for n in range(60)]
+    (tmp_path / "a.jsonl").write_bytes(b"\n".join(rows) + b"\n")
+    (tmp_path / "tidegauge.yaml").write_text("sources: [{files: a.jsonl}]\nsampling: {rate: 0.9}\n")
+    assert main(["run"]) == 0
+    known = ["--intent", name]
+    for command in (["status"], ["slo"], ["slo", "budget", "--segments"], ["slo", "history"], ["tickets"], ["power"]):
+        assert main(command) == 0
+    for command in (["verdict", *known], ["attribute", *known], ["stops", "set", name, "--why", name], ["stops"]):
+        assert main(command) == 0
+    said = capsys.readouterr()
+    assert not {*"\x1b\x07\x9b\u202e"} & {*said.out, *said.err}
+    assert main(["slo"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2

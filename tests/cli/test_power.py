@@ -69,21 +69,27 @@ def test_given_traffic_needs_no_store(tmp_path: Path, monkeypatch, capsys):
         (["power", "--requests-per-day", "0"], "must be above 0"),
         (["power", "--requests-per-day", "5", "--sensitivity", "7"], "at most 1"),
         (["power", "--requests-per-day", "5", "--plot", "p.doc"], "must end in .png"),
-        (["power", "--intent", "nothing"], "no such traffic"),
         (["sampling", "apply", "none.json"], "cannot be read"),
         (["sampling", "apply", "bad.json"], "no JSON"),
         (["sampling", "apply", "empty.json"], "no rows"),
         (["sampling", "apply", "row.json"], "row 2: needs the name"),
         (["sampling", "apply", "twice.json"], "a has a row already"),
-        (["sampling", "apply", "high.json", "--unseen"], "between 0 and 1"),
     ],
 )
 def test_errors_say_what_to_do(tmp_path: Path, monkeypatch, arguments, error, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tidegauge.yaml").write_text("sources: [{files: 'logs/*.jsonl'}]\n")
     a = {"intent": "a", "rate": 0.1}
-    for name, rows in {"empty": [], "row": [a, {"rate": 1}], "twice": [a, a], "high": [{**a, "rate": 2}]}.items():
+    for name, rows in {"empty": [], "row": [a, {"rate": 1}], "twice": [a, a]}.items():
         (tmp_path / f"{name}.json").write_text(json.dumps({"rows": rows}))
     (tmp_path / "bad.json").write_text("{")
     assert main(arguments) == 2
     assert error in capsys.readouterr().err
+
+
+def test_errors_about_a_store_that_is_there(place: Path, capsys):
+    (place / "high.json").write_text(json.dumps({"rows": [{"intent": "rare", "rate": 2}]}))
+    assert main(["power", "--intent", "nothing"]) == 2
+    assert "no such traffic" in capsys.readouterr().err
+    assert main(["sampling", "apply", "high.json"]) == 2
+    assert "between 0 and 1" in capsys.readouterr().err

@@ -202,6 +202,7 @@ def test_without_gold_or_judge_it_says_what_to_do(
 ) -> None:
     assert main(["rubric", "release", "hallucination@1.1.0"]) == 2
     assert "tidegauge gold add" in capsys.readouterr().err
+    assert not list(tmp_path.glob("*.db*"))
     (tmp_path / "tidegauge.yaml").write_text("{}")
     assert main(["rubric", "release", "hallucination@1.1.0", "--gold", gold_file(tmp_path)]) == 2
     assert "has no base_url" in capsys.readouterr().err

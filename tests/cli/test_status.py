@@ -82,6 +82,7 @@ READING = [
     *(["status"], ["status", "--json"], ["status", "--watch"], ["health"], ["slo"], ["incidents"], ["tickets"]),
     *(["verdict", "--intent", "refunds", "--unseen"], ["dump", "--canonical"], ["sampling", "show"]),
     *(["review", "export"], ["judge", "health"], ["explain", "r-1"], ["incidents", "approve", "i-1"]),
+    *(["power"], ["sampling", "set", "0.1"], ["stops", "lift", "refunds"]),
     *(["metrics"], ["judge", "trust", "judge", "--why", "seen"], ["store", "prune", "--older-than", "90d"]),
 ]
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tidegauge import show
-from tidegauge.commands.context import Context, print_json
+from tidegauge.commands.context import Context, print_json, print_text
 from tidegauge.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,22 +18,27 @@ def run(context: Context) -> int:
 
     args = context.args
     with context.existing_store() as store, store.read() as tx:
-        found = attribute(tx, args.intent, args.deployment or _newest(context, tx, args.intent))
+        found = attribute(tx, args.intent, _deployment(context, tx))
     if args.json:
         print_json(msgspec.to_builtins(found))
     else:
-        print(text(found))
+        print_text(text(found))
     return 0
 
 
-def _newest(context: Context, tx: "Transaction", intent: str) -> str:
-    """The deployment with a breach, the newest one; else the one that came last."""
+def _deployment(context: Context, tx: "Transaction") -> str:
+    """The one that is named; else the one with a breach, the newest of them; else the one that came last."""
     from tidegauge.service import intents
 
+    intent, given = context.args.intent, context.args.deployment
     known = tx.rows("deployments_of_intent", intent=intent)
     if not known:
         hint = intents.hint(intent, intents.known(tx, context.config()))
         raise UsageError(f"--intent {intent}: no request of it was read{hint}")
+    if given and given not in {row["deployment"] for row in known}:
+        raise UsageError(f"--deployment {given}: no request of {intent} was read of it; `tidegauge slo` shows the ids")
+    if given:
+        return str(given)
     breached = {row["deployment"] for row in tx.rows("breached_deployments", intent=intent)}
     return str(([row for row in known if row["deployment"] in breached] or known)[-1]["deployment"])
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from tidegauge import show
-from tidegauge.commands.context import Context, print_json
+from tidegauge.commands.context import Context, print_json, print_text
 
 _NORMAL_95 = 1.96
 
@@ -16,7 +16,7 @@ def run(context: Context) -> int:
     if context.args.json:
         print_json(rows)
     elif rows:
-        print(text(rows))
+        print_text(text(rows))
     else:
         print("No canary had traffic yet. They are named in tidegauge.yaml under `canaries`")
     return 0

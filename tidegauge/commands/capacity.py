@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from tidegauge.service.capacity import Coefficients, Load, Own
 
 _TOKENS_IN, _TOKENS_OUT = 1_500.0, 150.0
+_ABOVE_ZERO = ("requests_per_day", "peak", "record_bytes", "judge_seconds", "segments", "accounts", "retention_days")
 
 
 def run(context: Context) -> int:
@@ -42,22 +42,24 @@ def run(context: Context) -> int:
 
 
 def _own(context: Context, config: "Config") -> "Own":
-    """The store's figures, where there is a store already; it is not made for this."""
+    """The store's figures, where there is a store already; it is not made for this. One that is named must be there."""
+    from tidegauge.config_load import sqlite_file
     from tidegauge.service.capacity import Own, own
     from tidegauge.storage.migrations import migrate
     from tidegauge.storage.store import Store
 
-    url = context.store_url() if context.args.store else config.store.url
-    if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
+    if context.args.store:
+        with context.existing_store() as named, named.read() as tx:
+            return own(tx)
+    file = sqlite_file(config.store.url)
+    if file is not None and not file.exists():
         return Own()
-    store = Store(url)
+    store = Store(config.store.url, config.store, "capacity")
     try:
         migrate(store)
         with store.read() as tx:
             return own(tx)
     except TidegaugeError:
-        if context.args.store:
-            raise
         return Own()
     finally:
         store.close()
@@ -70,10 +72,14 @@ def _load(context: Context, config: "Config", known: "Coefficients", mine: "Own"
     rate = config.sampling.rate if args.rate is None else args.rate
     if not 0 <= rate <= 1:
         raise UsageError(f"--rate {rate:g}: a share of the requests, between 0 and 1")
-    for name in ("requests_per_day", "peak", "record_bytes", "judge_seconds", "segments", "accounts", "retention_days"):
+    for name in _ABOVE_ZERO:
         value = getattr(args, name)
         if value is not None and not (math.isfinite(value) and value > 0):
             raise UsageError(f"--{name.replace('_', '-')} {value}: more than 0 is needed")
+    for name in ("tokens_in", "tokens_out"):
+        value = getattr(args, name)
+        if value is not None and not (math.isfinite(value) and value >= 0):
+            raise UsageError(f"--{name.replace('_', '-')} {value}: 0 or more is needed")
     return Load(
         requests_per_day=args.requests_per_day,
         rate=rate,

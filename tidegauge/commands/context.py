@@ -1,7 +1,6 @@
 """What every command starts from: its flags, the configuration, the store and the real clock."""
 
 import argparse
-import sys
 import time
 from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
@@ -13,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tidegauge.domain import Clock, Micros
+from tidegauge.errors import UsageError
+from tidegauge.show import tame
+from tidegauge.stdio import say
 
 if TYPE_CHECKING:
     from tidegauge.config import Config
@@ -57,15 +59,20 @@ class Context:
         return self.config() if self.has_config() else config_load.defaults(Path(), self.environ)
 
     def store_url(self) -> str:
-        """`--store`, relative to where one is, else the configuration's."""
+        """`--store`, relative to where one is, else the configuration's. Raises UsageError for what names no store."""
         from tidegauge.config_load import absolute_store
+        from tidegauge.config_rules import STORE_FORM, is_store
 
-        return absolute_store(self.args.store, Path()) if self.args.store else self.config().store.url
+        if not self.args.store:
+            return self.config().store.url
+        if not is_store(self.args.store):
+            raise UsageError(f"--store: {STORE_FORM}")
+        return absolute_store(self.args.store, Path())
 
     def who(self) -> str:
         """Who acts: `--who`, else TIDEGAUGE_WHO, else the login name."""
         given = getattr(self.args, "who", None) or self.environ.get("TIDEGAUGE_WHO") or ""
-        return given.strip() or _login()
+        return given.encode(errors="replace").decode().strip() or _login()
 
     @contextmanager
     def store(self) -> "Iterator[Store]":
@@ -83,14 +90,19 @@ class Context:
     @contextmanager
     def existing_store(self) -> "Iterator[Store]":
         """The same for what makes no sense on an empty one: a file that is not there is an error, and not made."""
-        from tidegauge.config_load import sqlite_file
         from tidegauge.errors import StoreError
 
-        file = sqlite_file(self.store_url())
-        if file is not None and not file.exists():
+        if file := self.missing_store():
             raise StoreError(f"no such store: {file}; `tidegauge run` makes it")
         with self.store() as store:
             yield store
+
+    def missing_store(self) -> Path | None:
+        """The file of a store that is not there; None where there is one, and where a server has it."""
+        from tidegauge.config_load import sqlite_file
+
+        file = sqlite_file(self.store_url())
+        return file if file is not None and not file.exists() else None
 
 
 def _login() -> str:
@@ -112,6 +124,11 @@ def print_json(value: Any) -> None:
     print(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
+def print_text(text: str) -> None:
+    """A result for people."""
+    print(tame(text), flush=True)
+
+
 def note(text: str) -> None:
     """To people; stdout is kept for results."""
-    print(text, file=sys.stderr, flush=True)
+    say(tame(text))

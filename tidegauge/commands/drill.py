@@ -4,7 +4,7 @@ from typing import Any
 
 from tidegauge import show
 from tidegauge.commands import times
-from tidegauge.commands.context import Context, note, print_json
+from tidegauge.commands.context import Context, note, print_json, print_text
 from tidegauge.domain import SECOND
 from tidegauge.errors import UsageError
 
@@ -54,7 +54,7 @@ def run(context: Context) -> int:
     if args.json:
         print_json(report)
     else:
-        print(text(report))
+        print_text(text(report))
     return 0 if report["passed"] else FAILED
 
 

@@ -1,5 +1,6 @@
 """`tidegauge evaluator new|list|test`: evaluators of one's own."""
 
+import keyword
 import re
 from pathlib import Path
 
@@ -25,8 +26,8 @@ def {name}(request):
 def new(context: Context) -> int:
     """Writes a module with an evaluator to start from."""
     name = context.args.name
-    if not re.fullmatch(r"[a-z_][a-z0-9_]*", name):
-        raise UsageError(f"evaluator new {name}: a name is lower-case letters, digits and _")
+    if not re.fullmatch(r"[a-z_][a-z0-9_]*", name) or keyword.iskeyword(name):
+        raise UsageError(f"evaluator new {name}: a name is lower-case letters, digits and _, and no word of Python's")
     path = Path(f"{name}.py")
     if path.exists():
         raise UsageError(f"{path} exists already and stays as it is")

@@ -5,7 +5,7 @@ from textwrap import fill
 from typing import Any
 
 from tidegauge import show
-from tidegauge.commands.context import Context, print_json
+from tidegauge.commands.context import Context, print_json, print_text
 
 _WIDTH = 110
 
@@ -18,7 +18,7 @@ def run(context: Context) -> int:
     if context.args.json:
         print_json(found)
     else:
-        print("\n".join(text(found)))
+        print_text("\n".join(text(found)))
     return 0
 
 

@@ -4,11 +4,11 @@ import msgspec
 
 from tidegauge import show
 from tidegauge.commands.context import Context, lines_of, note, print_json
-from tidegauge.errors import UsageError
+from tidegauge.errors import TidegaugeError, UsageError
 
 
 def add(context: Context) -> int:
-    """Labels in, and the cases that they are about."""
+    """Labels in, and the cases that they are about. Raises TidegaugeError where there were lines and none was taken."""
     from tidegauge.service import gold
 
     path = context.args.file
@@ -20,6 +20,9 @@ def add(context: Context) -> int:
         report = gold.add(tx, lines, context.clock.now())
     shown = msgspec.to_builtins(report) | {"bad": len(report.bad), "bad_lines": [b._asdict() for b in report.bad]}
     print_json(shown)
+    taken = report.added + report.labelled + report.changed + report.doubled
+    if not taken and (report.bad or report.unknown):
+        raise TidegaugeError(f"{path}: no label was taken: {len(report.bad)} bad and {report.unknown} unknown lines")
     return 0
 
 

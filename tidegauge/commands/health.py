@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tidegauge import show
-from tidegauge.commands.context import Context, note, print_json
+from tidegauge.commands.context import Context, note, print_json, print_text
 
 
 def alive(context: Context) -> int:
@@ -21,7 +21,7 @@ def alive(context: Context) -> int:
     if context.args.json:
         print_json(report(reasons))
     else:
-        print("\n".join(reasons) or "ok: the store answers, and no stream has stopped ticking")
+        print_text("\n".join(reasons) or "ok: the store answers, and no stream has stopped ticking")
     return 1 if reasons else 0
 
 
@@ -37,9 +37,9 @@ def run(context: Context) -> int:
     if context.args.json:
         print_json(rows)
     elif rows:
-        print(text(rows))
+        print_text(text(rows))
         for name, failing in {row["evaluator"]: row["failing"] for row in rows if row["failing"]}.items():
-            print(show.failing(name, failing))
+            print_text(show.failing(name, failing))
     else:
         print("No judge was asked yet, and none answered a gold case. Next: tidegauge gold add, then tidegauge run")
     if context.args.plot:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tidegauge import show
-from tidegauge.commands.context import Context, note, print_json
+from tidegauge.commands.context import Context, note, print_json, print_text
 
 
 def run(context: Context) -> int:
@@ -17,7 +17,7 @@ def run(context: Context) -> int:
     if context.args.json:
         print_json(rows)
     elif rows:
-        print("\n\n".join(text(row) for row in rows))
+        print_text("\n\n".join(text(row) for row in rows))
     else:
         what = "dead letters" if context.args.dead else "incidents"
         print(f"No {what}. `tidegauge slo` shows the rates.")

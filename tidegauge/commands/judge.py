@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tidegauge import show
-from tidegauge.commands.context import Context, note, print_json
+from tidegauge.commands.context import Context, note, print_json, print_text
 
 
 def report(context: Context) -> int:
@@ -22,7 +22,7 @@ def report(context: Context) -> int:
     if context.args.json:
         print_json([line.row for line in found])
     elif found:
-        print(text([line.row for line in found]))
+        print_text(text([line.row for line in found]))
     else:
         note("nothing is labelled yet; next: tidegauge review export")
     if context.args.plots:

@@ -5,12 +5,13 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from tidegauge import show
-from tidegauge.commands.context import Context, note, print_json
+from tidegauge.commands.context import Context, note, print_json, print_text
 from tidegauge.errors import UsageError
 
 if TYPE_CHECKING:
     from tidegauge.service.power import Known
 
+_MOST = 1e12
 GIVEN = ("requests_per_day", "labels_per_day", "sensitivity", "specificity", "sampling_rate")
 
 
@@ -35,7 +36,7 @@ def run(context: Context) -> int:
     if args.json:
         print_json(found)
     else:
-        print(text(found))
+        print_text(text(found))
     return 0
 
 
@@ -44,8 +45,8 @@ def _check(args: Any) -> None:
         raise UsageError("power: without --requests-per-day the intents are read from the store; give it too")
     for name in ("requests_per_day", "labels_per_day", "within", "minimum"):
         value = getattr(args, name)
-        if value is not None and not value > 0:
-            raise UsageError(f"--{name.replace('_', '-')} {value:g}: must be above 0")
+        if value is not None and not 0 < value <= _MOST:
+            raise UsageError(f"--{name.replace('_', '-')} {value:g}: must be above 0 and at most {_MOST:g}")
     for name in ("sensitivity", "specificity", "base_rate", "sampling_rate"):
         value = getattr(args, name)
         if value is not None and not 0 < value <= 1:
@@ -75,7 +76,7 @@ def _stored(context: Context) -> "list[Known]":
     from tidegauge.service.power import known
 
     args, config = context.args, context.config_if_any()
-    with context.store() as store, store.read() as tx:
+    with context.existing_store() as store, store.read() as tx:
         found = [one for one in known(tx, config.objective, args.base_rate) if args.intent in (None, one.intent)]
     if not found:
         raise UsageError("power: the store has no such traffic yet; give --requests-per-day, or `tidegauge run` first")

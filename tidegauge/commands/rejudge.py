@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from tidegauge import show
-from tidegauge.commands.context import Context, note, print_json
+from tidegauge.commands.context import Context, note, print_json, print_text
 from tidegauge.commands.times import micros
 from tidegauge.domain import short_hash
 from tidegauge.errors import UsageError
@@ -45,7 +45,7 @@ def run(context: Context) -> int:
     if args.json:
         print_json({**found, **done})
     else:
-        print(text(found))
+        print_text(text(found))
     if done["spent"]:
         note("the day's budget is spent; go on tomorrow with the same command")
     elif done["pending"]:

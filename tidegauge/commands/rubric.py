@@ -80,9 +80,11 @@ def new(context: Context) -> int:
     import msgspec
     import yaml
 
-    from evaluators.rubric import load_rubric, rubrics
+    from evaluators.rubric import is_name, load_rubric, rubrics
 
     folder, name = _folder(context), context.args.name
+    if not is_name(name):
+        raise UsageError(f"rubric new {name}: a name is lower-case letters, digits and _, and begins with a letter")
     versions = [reference for reference in rubrics(folder) if reference.startswith(f"{name}@")]
     source = load_rubric(context.args.origin or (versions[-1] if versions else "hallucination@1.1.0"), folder)
     version = _next(versions[-1].partition("@")[2]) if versions else "1.0.0"
@@ -189,6 +191,8 @@ def _gold(context: Context, rubric: "Rubric") -> "tuple[dict[str, bool], list[Re
             f"rubric release: {rubric.reference} measures {rubric.indicator}, and the gold cases of the store are of "
             f"{HALLUCINATION}; name cases of its own with --gold FILE"
         )
+    elif context.missing_store():
+        found = []
     else:
         with context.store() as store, store.read() as tx:
             found = [(case.request, case.hallucinated) for case in gold.cases(tx) if case.hallucinated is not None]

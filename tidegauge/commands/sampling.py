@@ -46,7 +46,7 @@ def change(context: Context) -> int:
 
     from pipelines.sampling import set_rate
 
-    with context.store() as store:
+    with context.existing_store() as store:
         intent = "" if args.intent == "*" else args.intent
         _check(context, store, [intent] if intent else [], "sampling set --intent")
         plan = set_rate(store, context.clock, args.rate, valid_from, intent, args.deployment, "sampling set")
@@ -62,7 +62,7 @@ def apply(context: Context) -> int:
 
     from pipelines.sampling import set_rates
 
-    with context.store() as store:
+    with context.existing_store() as store:
         _check(context, store, rates, f"{args.plan}:")
         plans = set_rates(store, context.clock, rates, valid_from, f"sampling apply {args.plan.name}")
     note(f"plans {plans[0].plan} to {plans[-1].plan}: {len(plans)} intents from {_since(plans[0].valid_from)} on")

@@ -1,7 +1,7 @@
 """`tidegauge slo`."""
 
 from tidegauge import show
-from tidegauge.commands.context import Context, print_json
+from tidegauge.commands.context import Context, print_json, print_text
 from tidegauge.domain import HALLUCINATION, SloState
 
 BREACH = 3
@@ -50,7 +50,7 @@ def history(context: Context) -> int:
     if context.args.json:
         print_json({"objectives": versions, "budgets": days})
     else:
-        print(show.history_lines(versions, days) if versions else NOTHING)
+        print_text(show.history_lines(versions, days) if versions else NOTHING)
     return 0
 
 

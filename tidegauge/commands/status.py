@@ -8,7 +8,7 @@ from typing import Any
 
 from tidegauge import show
 from tidegauge.commands import flow_text, times
-from tidegauge.commands.context import Context, print_json
+from tidegauge.commands.context import Context, print_json, print_text
 from tidegauge.service.masking import mask
 from tidegauge.service.words import plain
 
@@ -28,7 +28,7 @@ def run(context: Context) -> int:
     if context.args.json:
         print_json(found)
     else:
-        print(text(found))
+        print_text(text(found))
     return 0
 
 
@@ -54,9 +54,9 @@ def _show(context: Context, found: Mapping[str, Any], now: int) -> None:
     if context.args.json:
         print(json.dumps({"at": iso(now), **found}, ensure_ascii=False), flush=True)
     elif sys.stdout.isatty():
-        print(f"{_CLEAR}{iso(now)}   Ctrl-C ends it\n\n{flow_text.text(found)}", flush=True)
+        print(f"{_CLEAR}{iso(now)}   Ctrl-C ends it\n\n{show.tame(flow_text.text(found))}", flush=True)
     else:
-        print(f"{iso(now)}\n{flow_text.text(found)}\n", flush=True)
+        print_text(f"{iso(now)}\n{flow_text.text(found)}\n")
 
 
 def text(found: Mapping[str, Any]) -> str:

@@ -43,7 +43,7 @@ def lift(context: Context) -> int:
     from tidegauge.service import stops
 
     args = context.args
-    with context.store() as store, store.write() as tx:
+    with context.existing_store() as store, store.write() as tx:
         stops.lift(tx, args.intent, context.who(), context.clock.now())
     note(f"{args.intent}: decided again from the next run on")
     return 0

@@ -1,7 +1,7 @@
 """`tidegauge verdict`: one intent, one deployment, one word."""
 
 from tidegauge import show
-from tidegauge.commands.context import Context, print_json
+from tidegauge.commands.context import Context, print_json, print_text
 
 BREACH = 3
 
@@ -19,5 +19,5 @@ def run(context: Context) -> int:
         print_json(found)
     else:
         where = show.deployment(found["deployment"]) if "model_version" in found["deployment"] else "no deployment"
-        print(f"{found['phase']}: {found['intent']} on {where}: {found['reason']}")
+        print_text(f"{found['phase']}: {found['intent']} on {where}: {found['reason']}")
     return BREACH if args.fail_on_breach and found["phase"] == "failed" else 0

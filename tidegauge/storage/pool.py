@@ -3,7 +3,6 @@
 import logging
 import os
 import random
-import sqlite3
 import threading
 import time
 from typing import Any
@@ -14,9 +13,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from tidegauge.config import StoreSection
 from tidegauge.errors import StoreConflict, StoreError, StoreLost, StoreUnavailable
-from tidegauge.storage import urls
+from tidegauge.storage import sqlite, urls
 
-_BUSY_MS = 60_000
 _POOL_WAIT_SECONDS = 30
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 _CONFLICTS = {
@@ -39,6 +37,7 @@ class Pool:
 
     def __init__(self, url: str, section: StoreSection, role: str) -> None:
         self.engine = _engine(url, section, role)
+        self._url = urls.parsed(url)  # with the options, which the engine's has no more
         self._outage_seconds = section.outage_seconds
         self._reached = False
         self._users = 1
@@ -115,10 +114,10 @@ class Pool:
     def cause(self, error: SQLAlchemyError) -> SQLAlchemyError | None:
         """What a traceback may show: nothing where the driver repeats a secret."""
         said = f"{error} {error.__cause__}"
-        return error if urls.hidden(said, self.engine.url) == said else None
+        return error if urls.hidden(said, self._url) == said else None
 
     def _first_line(self, error: Exception) -> str:
-        return urls.hidden(first_line(error), self.engine.url)
+        return urls.hidden(first_line(error), self._url)
 
 
 def first_line(error: Exception) -> str:
@@ -135,11 +134,7 @@ def _engine(url: str, section: StoreSection, role: str) -> sa.Engine:
         raise StoreError(f"store {parsed.drivername}: a store is sqlite:///FILE or postgresql://HOST/NAME")
     try:
         if parsed.get_backend_name() == "sqlite":
-            if parsed.database in (None, "", ":memory:"):
-                raise ValueError("a store in memory is seen by one connection alone")
-            engine = sa.create_engine(parsed, connect_args={"timeout": _BUSY_MS / 1000}, hide_parameters=True)
-            sa.event.listen(engine, "connect", _prepare_sqlite)
-            return engine
+            return sqlite.engine(parsed)
         return _postgresql(parsed, section, role)
     except (SQLAlchemyError, ValueError) as error:
         said = urls.hidden(first_line(error), parsed)
@@ -148,7 +143,7 @@ def _engine(url: str, section: StoreSection, role: str) -> sa.Engine:
 
 def _postgresql(url: sa.URL, section: StoreSection, role: str) -> sa.Engine:
     """What the URL itself says wins over the configuration."""
-    given = str(url.query.get("options", ""))
+    given = " ".join(url.normalized_query.get("options", ()))
     arguments: dict[str, Any] = {
         "connect_timeout": section.connect_timeout_seconds,
         "application_name": f"tidegauge {role}".strip(),
@@ -181,29 +176,3 @@ def _timeouts(section: StoreSection) -> str:
         "idle_in_transaction_session_timeout": section.idle_in_transaction_seconds,
     }
     return " ".join(f"-c {name}={round(value * 1000)}" for name, value in seconds.items() if value)
-
-
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    # The driver's own BEGIN is lazy and deferred: a reader that wants to write later could fail at once on a lock.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
-    _write_ahead(cursor)
-    cursor.execute("PRAGMA synchronous=NORMAL")
-    cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.execute("PRAGMA cache_size=-8192")  # kB a connection, and every transform has one
-    cursor.close()
-
-
-def _write_ahead(cursor: Any) -> None:
-    """Switches the file to a write-ahead log. Of two that do it to a new file at once, SQLite refuses one at once,
-    whatever the busy timeout is: each holds the lock that the other waits for."""
-    give_up = time.monotonic() + _BUSY_MS / 1000
-    while True:
-        try:
-            cursor.execute("PRAGMA journal_mode=WAL")
-            return
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
-                raise
-            time.sleep(random.uniform(0.01, 0.05))  # noqa: S311 - jitter, not a secret
