@@ -190,8 +190,8 @@ class FilePlanner:
         with self._store.write() as tx:
             if tx.dialect == "postgresql":
                 tx.rows("lock_planner")
-            for other in ledger.generations(tx, source):
-                if other.path == path and _is_at(other, path, other.encoding):
+            for other in ledger.generations_at(tx, source, path):
+                if _is_at(other, path, other.encoding):
                     return [other]  # another run was faster
             ledger.insert_generation(tx, generation, now)
         return [generation]
@@ -218,7 +218,9 @@ class FilePlanner:
     def _extend_plain(self, generation: Generation, at_rest: bool, now: Micros) -> None:
         start = generation.identity.planned_to
         with files.open_log(generation.path, generation.encoding) as log:
-            size = files.length(generation.path, generation.encoding)
+            if not _is_still(log, generation):
+                return
+            size = files.length(log, generation.encoding)
             cuts = cut_points(log, start, size, self._planning.block_bytes, take_tail=at_rest)
             identity = files.identify(log, cuts[-1]) if cuts else None
         if identity is not None:
@@ -232,6 +234,8 @@ class FilePlanner:
         if size == planned:
             return
         with files.open_log(generation.path, generation.encoding) as log:
+            if not _is_still(log, generation):
+                return
             identity = files.identify(log, size)
         with self._store.write() as tx:
             if unfinished:
@@ -277,6 +281,14 @@ def _is_at(generation: Generation, path: str, encoding: str) -> bool:
     if encoding != Encoding.ROTATED and found.size < generation.identity.planned_to:
         return False
     return files.matches(path, encoding, generation.identity)
+
+
+def _is_still(log: BinaryIO, generation: Generation) -> bool:
+    """Whether an open log is the generation's: it may have been rotated since the look began, which the next one sees.
+
+    What is found compressed was written before, and its end is far to go back from.
+    """
+    return generation.encoding == Encoding.ROTATED or files.holds(log, generation.identity)
 
 
 def _signature(encoding: str, found: files.Facts) -> str:

@@ -62,7 +62,7 @@ class KafkaPlanner:
 
     def _begin(self, tx: Transaction, step: Begin, cluster: str, now: Micros) -> None:
         partition = step.partition
-        if any(g.path == partition.path for g in ledger.generations(tx, self._source)):
+        if ledger.generations_at(tx, self._source, partition.path):
             return  # another planner was faster
         generation = Generation(
             generation=uuid.uuid4().hex[:16],

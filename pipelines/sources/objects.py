@@ -164,7 +164,7 @@ class ObjectSource:
         with store.write() as tx:
             if tx.dialect == "postgresql":
                 tx.rows("lock_planner")
-            if any(other.path == seen.path for other in ledger.generations(tx, self.name)):
+            if ledger.generations_at(tx, self.name, seen.path):
                 return  # another planner was faster
             ledger.insert_generation(tx, generation, now)
             ledger.plan_ranges(tx, generation.generation, 0, cuts, planned, now)

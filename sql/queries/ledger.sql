@@ -18,6 +18,9 @@ SELECT owner, job, host, pid, pid_started, heartbeat_at, in_flight, at_once FROM
 -- name: generations
 SELECT * FROM generations WHERE source = :source AND state <> 'gone' ORDER BY created_at, generation
 
+-- name: generations_at
+SELECT * FROM generations WHERE source = :source AND path = :path AND state <> 'gone' ORDER BY created_at, generation
+
 -- name: generations_of_others
 SELECT * FROM generations WHERE source NOT IN :sources AND state <> 'gone' ORDER BY created_at, generation
 

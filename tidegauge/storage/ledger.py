@@ -137,6 +137,11 @@ def generations(tx: Transaction, source: str) -> list[Generation]:
     return [_generation(row) for row in tx.rows("generations", source=source)]
 
 
+def generations_at(tx: Transaction, source: str, path: str) -> list[Generation]:
+    """Those of them that lie at a path."""
+    return [_generation(row) for row in tx.rows("generations_at", source=source, path=path)]
+
+
 def gone_generations(tx: Transaction, source: str, most: int) -> list[Generation]:
     """The newest of those that were retired with something read of them."""
     return [_generation(row) for row in tx.rows("gone_generations", source=source, most=most)]
