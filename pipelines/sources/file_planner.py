@@ -9,6 +9,7 @@ held, neither retired nor begun anew under another path, until the file can be r
 """
 
 import logging
+import os
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -60,14 +61,19 @@ class FilePlanner:
         there = self._failed.keys() | {generation.path for generation in followed}
         if new := [path for path in paths if path not in there]:
             strays = self._strays(source)
-            for path in sorted(new, key=is_compressed):  # what a compressed file may be a copy of is known by then
+            places = {os.path.realpath(generation.path): generation.path for generation in followed}
+            for path in sorted(new, key=_turn):
                 with self._goes_on(path):
                     files.open_log(path, Encoding.PLAIN).close()  # unread it may be any log, or a copy of any
+                    if same := self._is_read_as(source, path, places):
+                        waiting[path] = same
+                        continue
                     adopted = self._adopt(source, path, strays)
                     if not adopted and (log := self._original(path, followed, strays, held)):
                         waiting[path] = log
                         continue
                     followed += adopted or self._begin(source, path)
+                    places[os.path.realpath(path)] = path
         if waiting != noted:
             with self._store.write() as tx:
                 ledger.note_copies(tx, source, waiting, self._clock.now())
@@ -127,6 +133,14 @@ class FilePlanner:
     def _retire(self, generation: Generation) -> None:
         with self._store.write() as tx:
             retire(tx, generation, "the file is gone, truncated or rewritten", self._clock.now())
+
+    def _is_read_as(self, source: str, path: str, places: Mapping[str, str]) -> str | None:
+        """The path under which this very file is read already: a link leads to it, or two globs name it."""
+        if here := places.get(os.path.realpath(path)):
+            return here
+        with self._store.read() as tx:
+            readers = ledger.sources_at(tx, path)
+        return path if readers & (self._planning.sources - {source}) else None
 
     def _strays(self, source: str) -> list[Generation]:
         """What sources have read that this job does not have: their glob or their folder may have changed.
@@ -243,6 +257,11 @@ class FilePlanner:
                 ledger.stretch_block(tx, generation.generation, start, identity, planned, now)
             else:
                 ledger.plan_ranges(tx, generation.generation, planned, [size], identity, now)
+
+
+def _turn(path: str) -> tuple[bool, bool]:
+    """What a compressed file may be a copy of is known before it, and the file before links to it."""
+    return is_compressed(path), os.path.islink(path)
 
 
 def unreadable(failed: Mapping[str, str], what: str) -> SourceError:

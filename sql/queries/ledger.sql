@@ -21,6 +21,9 @@ SELECT * FROM generations WHERE source = :source AND state <> 'gone' ORDER BY cr
 -- name: generations_at
 SELECT * FROM generations WHERE source = :source AND path = :path AND state <> 'gone' ORDER BY created_at, generation
 
+-- name: sources_at
+SELECT DISTINCT source FROM generations WHERE path = :path AND state <> 'gone'
+
 -- name: generations_of_others
 SELECT * FROM generations WHERE source NOT IN :sources AND state <> 'gone' ORDER BY created_at, generation
 

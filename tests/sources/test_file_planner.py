@@ -266,15 +266,6 @@ def test_a_path_that_is_written_otherwise_reads_nothing_again(log: Log, monkeypa
     assert log.counts == (10, 0)
 
 
-def test_what_another_source_of_the_job_reads_stays_its_own(log: Log) -> None:
-    (log.folder / "a.jsonl").write_bytes(lines(0, 10))
-    log.look()
-    first, second = f"{log.folder}/*.jsonl*", f"{log.folder}/a.*"
-    FilePlanner(log.store, log.clock, Planning(2_000, sources=frozenset({first, second}))).plan(second)
-    with log.store.read() as tx:
-        assert len(ledger.generations(tx, first)) == len(ledger.generations(tx, second)) == 1
-
-
 def test_a_copy_is_no_move(log: Log) -> None:
     (log.folder / "a.jsonl").write_bytes(lines(0, 10))
     log.look()

@@ -142,6 +142,11 @@ def generations_at(tx: Transaction, source: str, path: str) -> list[Generation]:
     return [_generation(row) for row in tx.rows("generations_at", source=source, path=path)]
 
 
+def sources_at(tx: Transaction, path: str) -> set[str]:
+    """Whose generations lie at a path."""
+    return {row["source"] for row in tx.rows("sources_at", path=path)}
+
+
 def gone_generations(tx: Transaction, source: str, most: int) -> list[Generation]:
     """The newest of those that were retired with something read of them."""
     return [_generation(row) for row in tx.rows("gone_generations", source=source, most=most)]
