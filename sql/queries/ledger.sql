@@ -93,13 +93,15 @@ UPDATE generations SET state = 'gone' WHERE generation = :generation
 -- one that locks then finds more each time: hence the MATERIALIZED ones.)
 
 -- A block that could not be read has no owner and a place in line: `free_at`, as if it were planned only then. It keeps
--- nobody from what is planned meanwhile, and does not wait without end for what is planned later.
+-- nobody from what is planned meanwhile, and does not wait without end for what is planned later. Without `again` it is
+-- not taken before its place.
 
 -- name: claim_blocks
 WITH free AS MATERIALIZED (
     SELECT b.generation, b.start FROM blocks b JOIN generations g ON g.generation = b.generation
     WHERE b.state = 'planned' AND b.planned_at <= :planned_by AND b.sweep <> :sweep
         AND (b.owner IS NULL OR b.owner NOT IN :live OR b.free_at <= :now OR b.free_at BETWEEN :horizon AND :never - 1)
+        AND (:again = 1 OR b.owner IS NOT NULL OR b.free_at <= b.planned_at OR b.free_at <= :now)
     ORDER BY CASE WHEN b.owner IS NULL AND b.free_at > b.planned_at THEN b.free_at ELSE b.planned_at END,
         g.path, b.start LIMIT :most /*postgresql FOR UPDATE OF b SKIP LOCKED */)
 UPDATE blocks SET owner = :owner, free_at = :until
@@ -123,6 +125,9 @@ WHERE state = 'planned' AND (generation, start) IN (SELECT generation, start FRO
 
 -- name: count_blocks_in_work
 SELECT count(*) FROM blocks WHERE state = 'planned' AND owner IN :live AND free_at > :now
+
+-- name: count_blocks_tried_again
+SELECT count(*) FROM blocks WHERE state = 'planned' AND owner IN :live AND free_at > :now AND reason IS NOT NULL
 
 -- name: count_samples_in_work
 SELECT count(*) FROM samples WHERE state = 'pending' AND owner IN :live AND free_at > :now
