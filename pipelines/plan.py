@@ -63,7 +63,7 @@ class Plan(StoreDoFn):
         if time.monotonic() - self.looked < self.settings.config.stream.tick_seconds / 2:
             return False
         with self.store.read() as tx:
-            return not streams.stops(tx, self.settings.stream, self.clock.now())
+            return not streams.stops(tx, self.settings.stream)
 
     def _planned_until(self) -> Micros:
         if self.settings.stream:

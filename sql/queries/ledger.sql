@@ -246,9 +246,7 @@ UPDATE streams SET stopping = 1, failed = :reason WHERE job = :job
 DELETE FROM streams WHERE job = :job
 
 -- name: stream_stops
-SELECT s.stopping = 1 OR s.beat_at < :alive_since AND EXISTS (
-    SELECT 1 FROM streams other WHERE other.submitted_at > s.submitted_at AND other.beat_at >= :alive_since)
-FROM streams s WHERE s.job = :job
+SELECT stopping = 1 FROM streams WHERE job = :job
 
 -- name: keep_copy
 INSERT INTO copies (source, path, original, since) VALUES (:source, :path, :original, :now)
