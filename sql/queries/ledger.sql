@@ -159,7 +159,7 @@ SELECT count(*) FROM blocks WHERE state = 'planned' AND planned_at <= :planned_b
 
 -- Pending samples are walked in the order in which they are wanted, and only until there are enough. (A plus keeps
 -- SQLite, which knows no sizes, from another index.) A job that looks once takes those of blocks that were planned by
--- then: beside a stream there is always another one.
+-- then: beside a stream there is always another one. One planned beyond the horizon is of a clock set back meanwhile.
 
 -- name: claim_oldest_samples
 WITH free AS MATERIALIZED (
@@ -167,7 +167,7 @@ WITH free AS MATERIALIZED (
     WHERE state = 'pending' AND sweep <> :sweep AND +ingested_at <= :ingested_by
         AND (owner NOT IN :live OR free_at <= :now OR free_at BETWEEN :horizon AND :never - 1)
         AND coalesce((SELECT b.planned_at FROM blocks b WHERE b.generation = samples.generation
-            AND b.start = samples.block_start), 0) <= :planned_by
+            AND b.start = samples.block_start), 0) NOT BETWEEN :planned_by + 1 AND :horizon
     ORDER BY timestamp, request_id LIMIT :most /*postgresql FOR UPDATE SKIP LOCKED */)
 UPDATE samples SET owner = :owner, sweep = :sweep, free_at = :until
 WHERE state = 'pending' AND request_id IN (SELECT request_id FROM free)
@@ -179,7 +179,7 @@ WITH free AS MATERIALIZED (
     WHERE state = 'pending' AND sweep <> :sweep AND +ingested_at <= :ingested_by
         AND (owner NOT IN :live OR free_at <= :now OR free_at BETWEEN :horizon AND :never - 1)
         AND coalesce((SELECT b.planned_at FROM blocks b WHERE b.generation = samples.generation
-            AND b.start = samples.block_start), 0) <= :planned_by
+            AND b.start = samples.block_start), 0) NOT BETWEEN :planned_by + 1 AND :horizon
     ORDER BY timestamp DESC, request_id LIMIT :most /*postgresql FOR UPDATE SKIP LOCKED */)
 UPDATE samples SET owner = :owner, sweep = :sweep, free_at = :until
 WHERE state = 'pending' AND request_id IN (SELECT request_id FROM free)
@@ -220,7 +220,7 @@ SELECT count(*) FROM (
     WHERE state = 'pending' AND sweep <> :sweep AND ingested_at <= :ingested_by
         AND (owner NOT IN :live OR free_at <= :now OR free_at BETWEEN :horizon AND :never - 1)
         AND coalesce((SELECT b.planned_at FROM blocks b WHERE b.generation = samples.generation
-            AND b.start = samples.block_start), 0) <= :planned_by
+            AND b.start = samples.block_start), 0) NOT BETWEEN :planned_by + 1 AND :horizon
     LIMIT :most) found
 
 -- name: records_done
