@@ -14,12 +14,15 @@ from pipelines.work import StoreDoFn, Sweep, Tick, Work
 from tidegauge.config import Config
 from tidegauge.domain import HOUR, Micros
 from tidegauge.storage import ledger, sampling, streams
-from tidegauge.storage.ledger import Claimed
+from tidegauge.storage.ledger import Claim, Claimed
 from tidegauge.storage.store import Transaction, retry_conflicts
 
 SWEEP_PORTION = 2_000
 SWEEPS_A_TICK = 2  # of a job that looks once: each tick ends with a wait for the slowest answers
 SWEEP_ROUNDS = 4
+TRIES = 4
+"""One of so many places of a stream is for blocks that could not be read before."""
+
 USUAL_RATE = 0.02
 MOST_PORTIONS = 8
 
@@ -60,7 +63,7 @@ class Plan(StoreDoFn):
         if time.monotonic() - self.looked < self.settings.config.stream.tick_seconds / 2:
             return False
         with self.store.read() as tx:
-            return not streams.stops(tx, self.settings.stream, self.clock.now())
+            return not streams.stops(tx, self.settings.stream)
 
     def _planned_until(self) -> Micros:
         if self.settings.stream:
@@ -72,10 +75,17 @@ class Plan(StoreDoFn):
         with self.store.write() as tx:
             hold = self.hold(tx, tick)
             if self.settings.stream:
-                most = self.settings.config.stream.in_flight_blocks - ledger.in_work(tx, hold.live, hold.now)[0]
-            else:
-                most = self._portion(tx, tick)
-            return ledger.claim_blocks(tx, hold, tick.planned_by, most) if most > 0 else []
+                return self._claim_for_stream(tx, hold)
+            return ledger.claim_blocks(tx, hold, tick.planned_by, self._portion(tx, tick))
+
+    def _claim_for_stream(self, tx: Transaction, hold: Claim) -> list[Claimed]:
+        """What could not be read is tried again in some of the places only: a source that is silent holds them long."""
+        most = self.settings.config.stream.in_flight_blocks
+        room = most - ledger.in_work(tx, hold.live, hold.now)[0]
+        found = ledger.claim_blocks(tx, hold, ledger.NEVER, room, again=False) if room > 0 else []
+        tries = max(1, most // TRIES) - ledger.tried_again(tx, hold.live, hold.now)
+        left = min(room - len(found), tries)
+        return found + ledger.claim_blocks(tx, hold, ledger.NEVER, left) if left > 0 else found
 
     def _portion(self, tx: Transaction, tick: Tick) -> int:
         """Blocks of a tick: what is held until its end are samples, and each tick ends with a wait for the judge."""

@@ -186,6 +186,9 @@ _WIDTH = 1 << 20
 """Routes, segments, payers and keys of one codebook are fewer than this; a key is time * _WIDTH + number."""
 
 CODEBOOK_LIMIT = 1 << 18
+PART_LIMIT = 1 << 19
+"""Of names in a codebook, after which a block goes on with another one."""
+
 _HISTOGRAM = 1 << 11
 
 

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from pipelines.cutter import HEAD_BYTES, Lines, LongLine, cut
+from pipelines.parts import together
 from pipelines.records import (
     InvalidRecord,
     Line,
@@ -18,11 +19,11 @@ from pipelines.records import (
     lacks_response,
     read_line,
 )
-from pipelines.rollup import CODEBOOK_LIMIT, Codebook, Rollup, epoch_seconds
+from pipelines.rollup import CODEBOOK_LIMIT, PART_LIMIT, Codebook, Rollup, epoch_seconds
 from pipelines.sampling import Sampler, threshold
 from tidegauge.domain import DAY, SECOND, Deployment, Micros, Sample
 from tidegauge.prices import Prices
-from tidegauge.storage.commits import BlockResult, Quarantined
+from tidegauge.storage.commits import BlockResult, Quarantined, RollupRows
 from tidegauge.storage.store import storable
 
 FUTURE = 300 * SECOND
@@ -68,7 +69,7 @@ class Scanner:
         if len(self._book) > CODEBOOK_LIMIT:
             self._book = Codebook()
         oldest = None if self._oldest is None else planned_at - self._oldest
-        work = _BlockScan(Rollup(self._book, sampler, self._prices), sampler, planned_at + FUTURE, oldest)
+        work = _BlockScan(self._book, sampler, self._prices, planned_at + FUTURE, oldest)
         # Only tuples and numbers are collected here, never a cycle; the collector would walk them over and over.
         collecting = gc.isenabled()
         gc.disable()
@@ -85,9 +86,13 @@ class Scanner:
 
 
 class _BlockScan:
-    def __init__(self, rollup: Rollup, sampler: Sampler, newest: Micros, oldest: Micros | None) -> None:
-        self._rollup = rollup
+    def __init__(self, book: Codebook, sampler: Sampler, prices: Prices, newest: Micros, oldest: Micros | None) -> None:
+        self._book = book
         self._sampler = sampler
+        self._prices = prices
+        self._rollup = Rollup(book, sampler, prices)
+        self._part: RollupRows | None = None
+        self._last_event: Micros | None = None
         self._newest = newest
         self._oldest = oldest
         self._records = 0
@@ -103,6 +108,9 @@ class _BlockScan:
         )
 
     def lines(self, piece: Lines) -> None:
+        if len(self._book) > PART_LIMIT:
+            self._part, self._book = self._rolled_up(), Codebook()
+            self._rollup = Rollup(self._book, self._sampler, self._prices)
         data = piece.data
         records = self._decode_all(data, _newlines(data) + (not data.endswith(b"\n")))
         codes = None if records is None else self._rollup.codes(records)
@@ -205,15 +213,24 @@ class _BlockScan:
             Quarantined(piece.start + start, len(line), error.reason.value, detail, _sha256(line), line[:HEAD_BYTES])
         )
 
+    def _rolled_up(self) -> RollupRows:
+        """All until now; a block of very many names comes in parts."""
+        rows = self._rollup.rows()
+        if self._rollup.last_event is not None:
+            known = (self._rollup.last_event, self._last_event)
+            self._last_event = max(event for event in known if event is not None)
+        return rows if self._part is None else together(self._part, rows)
+
     def result(self) -> BlockResult:
+        rolled_up = self._rolled_up()
         return BlockResult(
             records=self._records,
             blanks=self._blanks,
             quarantined=self._quarantined,
             samples=self._samples,
-            rollup=self._rollup.rows(),
+            rollup=rolled_up,
             newest_plan=self._sampler.newest_plan,
-            last_event=self._rollup.last_event,
+            last_event=self._last_event,
         )
 
 

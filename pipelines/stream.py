@@ -86,6 +86,7 @@ class _Supervisor:
         self._stopping = threading.Event()
         self._hurry = threading.Event()
         self._beaten = -math.inf
+        self._watch = streams.Watch()
         self.drained = False
         self._prune_at = 0.0
 
@@ -181,7 +182,7 @@ class _Supervisor:
         try:
             with self._store.write() as tx:
                 streams.beat(tx, job, self._clock.now())
-                left_behind = streams.left_behind(tx, self._clock.now())
+                left_behind = self._watch.left_behind(tx, self._clock.now())
             self._end(left_behind)
         except StoreError as error:
             _log.warning("%s", error)

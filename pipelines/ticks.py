@@ -86,7 +86,7 @@ class _Reader(UnboundedReader):
             if self._store is None:
                 self._store = open_store(self._settings)
             with self._store.read() as tx:
-                return streams.stops(tx, self._settings.stream, self._settings.clock.now())
+                return streams.stops(tx, self._settings.stream)
         except StoreError as error:  # it will be back, and so will what there is to do
             _log.warning("tick: %s", error)
             return False

@@ -9,6 +9,7 @@ held, neither retired nor begun anew under another path, until the file can be r
 """
 
 import logging
+import os
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -60,14 +61,19 @@ class FilePlanner:
         there = self._failed.keys() | {generation.path for generation in followed}
         if new := [path for path in paths if path not in there]:
             strays = self._strays(source)
-            for path in sorted(new, key=is_compressed):  # what a compressed file may be a copy of is known by then
+            places = {os.path.realpath(generation.path): generation.path for generation in followed}
+            for path in sorted(new, key=_turn):
                 with self._goes_on(path):
                     files.open_log(path, Encoding.PLAIN).close()  # unread it may be any log, or a copy of any
+                    if same := self._is_read_as(source, path, places):
+                        waiting[path] = same
+                        continue
                     adopted = self._adopt(source, path, strays)
                     if not adopted and (log := self._original(path, followed, strays, held)):
                         waiting[path] = log
                         continue
                     followed += adopted or self._begin(source, path)
+                    places[os.path.realpath(path)] = path
         if waiting != noted:
             with self._store.write() as tx:
                 ledger.note_copies(tx, source, waiting, self._clock.now())
@@ -127,6 +133,14 @@ class FilePlanner:
     def _retire(self, generation: Generation) -> None:
         with self._store.write() as tx:
             retire(tx, generation, "the file is gone, truncated or rewritten", self._clock.now())
+
+    def _is_read_as(self, source: str, path: str, places: Mapping[str, str]) -> str | None:
+        """The path under which this very file is read already: a link leads to it, or two globs name it."""
+        if here := places.get(os.path.realpath(path)):
+            return here
+        with self._store.read() as tx:
+            readers = ledger.sources_at(tx, path)
+        return path if readers & (self._planning.sources - {source}) else None
 
     def _strays(self, source: str) -> list[Generation]:
         """What sources have read that this job does not have: their glob or their folder may have changed.
@@ -190,8 +204,8 @@ class FilePlanner:
         with self._store.write() as tx:
             if tx.dialect == "postgresql":
                 tx.rows("lock_planner")
-            for other in ledger.generations(tx, source):
-                if other.path == path and _is_at(other, path, other.encoding):
+            for other in ledger.generations_at(tx, source, path):
+                if _is_at(other, path, other.encoding):
                     return [other]  # another run was faster
             ledger.insert_generation(tx, generation, now)
         return [generation]
@@ -218,7 +232,9 @@ class FilePlanner:
     def _extend_plain(self, generation: Generation, at_rest: bool, now: Micros) -> None:
         start = generation.identity.planned_to
         with files.open_log(generation.path, generation.encoding) as log:
-            size = files.length(generation.path, generation.encoding)
+            if not _is_still(log, generation):
+                return
+            size = files.length(log, generation.encoding)
             cuts = cut_points(log, start, size, self._planning.block_bytes, take_tail=at_rest)
             identity = files.identify(log, cuts[-1]) if cuts else None
         if identity is not None:
@@ -232,6 +248,8 @@ class FilePlanner:
         if size == planned:
             return
         with files.open_log(generation.path, generation.encoding) as log:
+            if not _is_still(log, generation):
+                return
             identity = files.identify(log, size)
         with self._store.write() as tx:
             if unfinished:
@@ -239,6 +257,11 @@ class FilePlanner:
                 ledger.stretch_block(tx, generation.generation, start, identity, planned, now)
             else:
                 ledger.plan_ranges(tx, generation.generation, planned, [size], identity, now)
+
+
+def _turn(path: str) -> tuple[bool, bool]:
+    """What a compressed file may be a copy of is known before it, and the file before links to it."""
+    return is_compressed(path), os.path.islink(path)
 
 
 def unreadable(failed: Mapping[str, str], what: str) -> SourceError:
@@ -277,6 +300,14 @@ def _is_at(generation: Generation, path: str, encoding: str) -> bool:
     if encoding != Encoding.ROTATED and found.size < generation.identity.planned_to:
         return False
     return files.matches(path, encoding, generation.identity)
+
+
+def _is_still(log: BinaryIO, generation: Generation) -> bool:
+    """Whether an open log is the generation's: it may have been rotated since the look began, which the next one sees.
+
+    What is found compressed was written before, and its end is far to go back from.
+    """
+    return generation.encoding == Encoding.ROTATED or files.holds(log, generation.identity)
 
 
 def _signature(encoding: str, found: files.Facts) -> str:

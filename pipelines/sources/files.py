@@ -63,10 +63,9 @@ def open_log(path: str, encoding: str) -> BinaryIO:
     return Path(path).open("rb")
 
 
-def length(path: str, encoding: str) -> int:
+def length(log: BinaryIO, encoding: str) -> int:
     """Bytes that ranges can be planned in."""
-    with open_log(path, encoding) as log:
-        return log.seek(0, os.SEEK_END) if encoding != Encoding.ROTATED else _drain(log)
+    return log.seek(0, os.SEEK_END) if encoding != Encoding.ROTATED else _drain(log)
 
 
 def _drain(log: BinaryIO) -> int:
@@ -98,14 +97,19 @@ def matches(path: str, encoding: str, identity: Identity) -> bool:
         return False
     try:
         with open_log(path, encoding) as log:
-            return (
-                hash_at(log, 0, identity.prefix_length) == identity.prefix_hash
-                and hash_at(log, identity.planned_to - identity.tail_length, identity.tail_length) == identity.tail_hash
-            )
+            return holds(log, identity)
     except (FileNotFoundError, EOFError, gzip.BadGzipFile, *DAMAGED):
         return False
     except OSError as error:
         raise SourceError(f"{path}: {error.strerror}") from error
+
+
+def holds(log: BinaryIO, identity: Identity) -> bool:
+    """The same of an open log."""
+    return (
+        hash_at(log, 0, identity.prefix_length) == identity.prefix_hash
+        and hash_at(log, identity.planned_to - identity.tail_length, identity.tail_length) == identity.tail_hash
+    )
 
 
 def hash_at(log: BinaryIO, start: int, size: int) -> str:

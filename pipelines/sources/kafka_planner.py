@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from pipelines.sources import kafka_ranges, losses
 from pipelines.sources.kafka_client import Sight
-from pipelines.sources.kafka_ranges import Begin, Extend, Ledger, Lose, Note, Retire, Step
+from pipelines.sources.kafka_ranges import UNSEEN, Await, Begin, Extend, Ledger, Lose, Note, Retire, Step
 from tidegauge.domain import Clock, Encoding, Micros
 from tidegauge.storage import ledger
 from tidegauge.storage.ledger import Generation, Identity
@@ -40,6 +40,8 @@ class KafkaPlanner:
         match step:
             case Begin():
                 self._begin(tx, step, cluster, now)
+            case Await(path):
+                self._insert(tx, path, Identity(tail_hash=cluster), 0, now, UNSEEN)
             case Extend(generation, cuts):
                 _extend(tx, generation, cuts, now)
             case Lose(generation, reason, None):
@@ -62,22 +64,29 @@ class KafkaPlanner:
 
     def _begin(self, tx: Transaction, step: Begin, cluster: str, now: Micros) -> None:
         partition = step.partition
-        if any(g.path == partition.path for g in ledger.generations(tx, self._source)):
-            return  # another planner was faster
+        identity = Identity(prefix_hash=partition.topic_id, planned_to=step.start, tail_hash=cluster)
+        generation = self._insert(tx, partition.path, identity, partition.stable, now)
+        if generation is not None and step.cuts:
+            _extend(tx, generation, step.cuts, now)
+
+    def _insert(
+        self, tx: Transaction, path: str, identity: Identity, size: int, now: Micros, wrong: str = ""
+    ) -> Generation | None:
+        if ledger.generations_at(tx, self._source, path):
+            return None  # another planner was faster
         generation = Generation(
             generation=uuid.uuid4().hex[:16],
             source=self._source,
-            path=partition.path,
+            path=path,
             encoding=Encoding.KAFKA,
-            inode="",
-            identity=Identity(prefix_hash=partition.topic_id, planned_to=step.start, tail_hash=cluster),
-            size_seen=partition.stable,
+            inode=wrong,
+            identity=identity,
+            size_seen=size,
             unchanged_since=now,
             state="live",
         )
         ledger.insert_generation(tx, generation, now)
-        if step.cuts:
-            _extend(tx, generation, step.cuts, now)
+        return generation
 
 
 def _extend(tx: Transaction, generation: Generation, cuts: Sequence[int], now: Micros) -> None:

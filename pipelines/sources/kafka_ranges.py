@@ -14,7 +14,7 @@ PATIENCE = HOUR
 """How long a topic must be gone, or a partition shorter than what was planned of it, to be believed: a new leader may
 know less for a while, and without the right to see a topic there seems to be none."""
 
-_MISSING, _SHORTER = "missing", "shorter"
+_MISSING, _SHORTER, UNSEEN = "missing", "shorter", "unseen"
 _OVERTAKEN = "retention removed it before it was read"
 
 
@@ -24,6 +24,12 @@ class Begin(NamedTuple):
     partition: Partition
     start: int
     cuts: list[int]
+
+
+class Await(NamedTuple):
+    """Remember a partition that was there when its topic was begun, and could not be seen."""
+
+    path: str
 
 
 class Extend(NamedTuple):
@@ -54,7 +60,7 @@ class Note(NamedTuple):
     generation: Generation
 
 
-Step = Begin | Extend | Lose | Retire | Note
+Step = Begin | Await | Extend | Lose | Retire | Note
 
 
 def cut(start: int, first: int, stop: int, most: int) -> list[int]:
@@ -78,19 +84,26 @@ def steps(ledger: Ledger, sight: Sight, latest: bool, most: int, now: Micros) ->
     topics = {topic_of(path) for path in known}
     for path, generation in known.items():
         partition = there.get(path)
-        if partition is not None:
+        if partition is not None and generation.inode == UNSEEN:
+            yield Retire(generation, "the partition can be seen")
+            yield _begin(partition, latest, most)
+        elif partition is not None:
             yield from _follow(generation, partition, ledger.open_at.get(generation.generation), sight, most, now)
         elif path not in sight.dark and topic_of(path) not in sight.dark:
             yield from _miss(generation, ledger.open_at.get(generation.generation), now)
-    half_seen = {topic_of(path) for path in sight.dark}
     for path, partition in there.items():
         if path not in known:
             # Partitions are added, and topics made anew, with nothing in them: what is there came after we looked.
-            fresh = latest and partition.topic not in topics
-            if fresh and partition.topic in half_seen:
-                continue  # or the partition that is dark would be taken for one that is added later
-            start = partition.stable if fresh else partition.first
-            yield Begin(partition, start, cut(start, partition.first, partition.stable, most))
+            yield _begin(partition, latest and partition.topic not in topics, most)
+    begun = {partition.topic for partition in there.values()} - topics
+    for path in sight.dark if latest else ():
+        if topic_of(path) in begun and path not in known:
+            yield Await(path)  # or it would be taken for one that is added later
+
+
+def _begin(partition: Partition, at_end: bool, most: int) -> Begin:
+    start = partition.stable if at_end else partition.first
+    return Begin(partition, start, cut(start, partition.first, partition.stable, most))
 
 
 def topic_of(path: str) -> str:
@@ -138,7 +151,9 @@ def _wait(generation: Generation, partition: Partition, most: int, now: Micros) 
 
 def _miss(generation: Generation, open_at: int | None, now: Micros) -> Iterator[Step]:
     """It may come back, and then goes on where it was; what was planned is not waited for without end."""
-    if generation.inode != _MISSING:
+    if generation.inode == UNSEEN:
+        yield Retire(generation, "the topic is gone")
+    elif generation.inode != _MISSING:
         yield Note(msgspec.structs.replace(generation, inode=_MISSING, unchanged_since=now))
     elif open_at is not None and now - generation.unchanged_since >= PATIENCE:
         yield Lose(generation, "the topic is gone")

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 from pipelines.sources.kafka_client import Cluster
 from pipelines.sources.kafka_planner import KafkaPlanner
-from pipelines.sources.kafka_ranges import Ledger, number_of, topic_of
+from pipelines.sources.kafka_ranges import UNSEEN, Ledger, number_of, topic_of
 from pipelines.sources.kafka_reader import KafkaReader
 from pipelines.sources.source import Behind, Planning
 from tidegauge.config_sources import SourceSection
@@ -68,7 +68,8 @@ class KafkaSource:
 
     def _commit(self, known: Ledger) -> None:
         """Everything before these offsets is done, or lost."""
-        done = {g.path: known.open_at.get(g.generation, g.identity.planned_to) for g in known.generations}
+        begun = [g for g in known.generations if g.inode != UNSEEN]
+        done = {g.path: known.open_at.get(g.generation, g.identity.planned_to) for g in begun}
         self._cluster.commit(
             {(topic_of(path), number_of(path)): offset for path, offset in done.items() if path in self._seen}
         )

@@ -71,6 +71,9 @@ class ObjectSource:
         self.name = pattern
         self._rests_until = -math.inf
         self._why: SourceError | None = None
+        self._silent: dict[str, int] = {}
+        """Objects of which no answer came, and in which of all questions."""
+        self._asked = 0
 
     def plan(self, store: Store, clock: Clock, planning: Planning) -> None:
         """Raises SourceError for what cannot be read, after all others, and until the next listing."""
@@ -93,18 +96,38 @@ class ObjectSource:
         failed: dict[str, str] = {}
         with store.read() as tx:
             known = {generation.path: generation for generation in ledger.generations(tx, self.name)}
-        held = set(known)
-        for path, generation in known.items():
-            with _goes_on(path, failed):
-                if path not in there or not self._is_same(store, generation, there[path]):
-                    with store.write() as tx:
-                        retire(tx, generation, "the object is gone or was overwritten", clock.now())
-                    held.remove(path)
-        for path, seen in there.items():
-            if path not in held and seen.size:
-                with _goes_on(path, failed):
-                    self._begin(store, clock, seen, planning.block_bytes)
+        for path in sorted(known.keys() | there.keys(), key=self._turn):
+            with self._goes_on(path, failed):
+                self._follow(store, clock, known.get(path), there.get(path), planning.block_bytes)
         return unreadable(failed, "objects") if failed else None
+
+    def _turn(self, path: str) -> tuple[int, str]:
+        """Those that did not answer come last, the one that was asked last behind them: it may be they alone."""
+        return self._silent.get(path, 0), path
+
+    @contextmanager
+    def _goes_on(self, path: str, failed: dict[str, str]) -> Iterator[None]:
+        """Keeps what cannot be read of one object from the others."""
+        self._asked += 1
+        try:
+            yield
+            self._silent.pop(path, None)
+        except _Silence:
+            self._silent[path] = self._asked
+            raise
+        except SourceError as error:
+            failed[path] = str(error)
+
+    def _follow(
+        self, store: Store, clock: Clock, known: Generation | None, seen: _Seen | None, block_bytes: int
+    ) -> None:
+        if known is not None:
+            if seen is not None and self._is_same(store, known, seen):
+                return
+            with store.write() as tx:
+                retire(tx, known, "the object is gone or was overwritten", clock.now())
+        if seen is not None and seen.size:
+            self._begin(store, clock, seen, block_bytes)
 
     def read(self, claimed: Claimed) -> Iterator[bytes]:
         block, tag = claimed.block, claimed.identity.prefix_hash
@@ -164,25 +187,14 @@ class ObjectSource:
         with store.write() as tx:
             if tx.dialect == "postgresql":
                 tx.rows("lock_planner")
-            if any(other.path == seen.path for other in ledger.generations(tx, self.name)):
+            if ledger.generations_at(tx, self.name, seen.path):
                 return  # another planner was faster
             ledger.insert_generation(tx, generation, now)
             ledger.plan_ranges(tx, generation.generation, 0, cuts, planned, now)
 
 
 class _Silence(SourceError):
-    """A cloud store that does not answer will not answer for the next object either."""
-
-
-@contextmanager
-def _goes_on(path: str, failed: dict[str, str]) -> Iterator[None]:
-    """Keeps what cannot be read of one object from the others."""
-    try:
-        yield
-    except _Silence:
-        raise
-    except SourceError as error:
-        failed[path] = str(error)
+    """A cloud store that does not answer will hardly answer for the next object."""
 
 
 class _Errors:

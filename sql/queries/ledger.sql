@@ -18,6 +18,12 @@ SELECT owner, job, host, pid, pid_started, heartbeat_at, in_flight, at_once FROM
 -- name: generations
 SELECT * FROM generations WHERE source = :source AND state <> 'gone' ORDER BY created_at, generation
 
+-- name: generations_at
+SELECT * FROM generations WHERE source = :source AND path = :path AND state <> 'gone' ORDER BY created_at, generation
+
+-- name: sources_at
+SELECT DISTINCT source FROM generations WHERE path = :path AND state <> 'gone'
+
 -- name: generations_of_others
 SELECT * FROM generations WHERE source NOT IN :sources AND state <> 'gone' ORDER BY created_at, generation
 
@@ -87,13 +93,15 @@ UPDATE generations SET state = 'gone' WHERE generation = :generation
 -- one that locks then finds more each time: hence the MATERIALIZED ones.)
 
 -- A block that could not be read has no owner and a place in line: `free_at`, as if it were planned only then. It keeps
--- nobody from what is planned meanwhile, and does not wait without end for what is planned later.
+-- nobody from what is planned meanwhile, and does not wait without end for what is planned later. Without `again` it is
+-- not taken before its place.
 
 -- name: claim_blocks
 WITH free AS MATERIALIZED (
     SELECT b.generation, b.start FROM blocks b JOIN generations g ON g.generation = b.generation
     WHERE b.state = 'planned' AND b.planned_at <= :planned_by AND b.sweep <> :sweep
         AND (b.owner IS NULL OR b.owner NOT IN :live OR b.free_at <= :now OR b.free_at BETWEEN :horizon AND :never - 1)
+        AND (:again = 1 OR b.owner IS NOT NULL OR b.free_at <= b.planned_at OR b.free_at <= :now)
     ORDER BY CASE WHEN b.owner IS NULL AND b.free_at > b.planned_at THEN b.free_at ELSE b.planned_at END,
         g.path, b.start LIMIT :most /*postgresql FOR UPDATE OF b SKIP LOCKED */)
 UPDATE blocks SET owner = :owner, free_at = :until
@@ -117,6 +125,9 @@ WHERE state = 'planned' AND (generation, start) IN (SELECT generation, start FRO
 
 -- name: count_blocks_in_work
 SELECT count(*) FROM blocks WHERE state = 'planned' AND owner IN :live AND free_at > :now
+
+-- name: count_blocks_tried_again
+SELECT count(*) FROM blocks WHERE state = 'planned' AND owner IN :live AND free_at > :now AND reason IS NOT NULL
 
 -- name: count_samples_in_work
 SELECT count(*) FROM samples WHERE state = 'pending' AND owner IN :live AND free_at > :now
@@ -148,7 +159,7 @@ SELECT count(*) FROM blocks WHERE state = 'planned' AND planned_at <= :planned_b
 
 -- Pending samples are walked in the order in which they are wanted, and only until there are enough. (A plus keeps
 -- SQLite, which knows no sizes, from another index.) A job that looks once takes those of blocks that were planned by
--- then: beside a stream there is always another one.
+-- then: beside a stream there is always another one. One planned beyond the horizon is of a clock set back meanwhile.
 
 -- name: claim_oldest_samples
 WITH free AS MATERIALIZED (
@@ -156,7 +167,7 @@ WITH free AS MATERIALIZED (
     WHERE state = 'pending' AND sweep <> :sweep AND +ingested_at <= :ingested_by
         AND (owner NOT IN :live OR free_at <= :now OR free_at BETWEEN :horizon AND :never - 1)
         AND coalesce((SELECT b.planned_at FROM blocks b WHERE b.generation = samples.generation
-            AND b.start = samples.block_start), 0) <= :planned_by
+            AND b.start = samples.block_start), 0) NOT BETWEEN :planned_by + 1 AND :horizon
     ORDER BY timestamp, request_id LIMIT :most /*postgresql FOR UPDATE SKIP LOCKED */)
 UPDATE samples SET owner = :owner, sweep = :sweep, free_at = :until
 WHERE state = 'pending' AND request_id IN (SELECT request_id FROM free)
@@ -168,7 +179,7 @@ WITH free AS MATERIALIZED (
     WHERE state = 'pending' AND sweep <> :sweep AND +ingested_at <= :ingested_by
         AND (owner NOT IN :live OR free_at <= :now OR free_at BETWEEN :horizon AND :never - 1)
         AND coalesce((SELECT b.planned_at FROM blocks b WHERE b.generation = samples.generation
-            AND b.start = samples.block_start), 0) <= :planned_by
+            AND b.start = samples.block_start), 0) NOT BETWEEN :planned_by + 1 AND :horizon
     ORDER BY timestamp DESC, request_id LIMIT :most /*postgresql FOR UPDATE SKIP LOCKED */)
 UPDATE samples SET owner = :owner, sweep = :sweep, free_at = :until
 WHERE state = 'pending' AND request_id IN (SELECT request_id FROM free)
@@ -209,7 +220,7 @@ SELECT count(*) FROM (
     WHERE state = 'pending' AND sweep <> :sweep AND ingested_at <= :ingested_by
         AND (owner NOT IN :live OR free_at <= :now OR free_at BETWEEN :horizon AND :never - 1)
         AND coalesce((SELECT b.planned_at FROM blocks b WHERE b.generation = samples.generation
-            AND b.start = samples.block_start), 0) <= :planned_by
+            AND b.start = samples.block_start), 0) NOT BETWEEN :planned_by + 1 AND :horizon
     LIMIT :most) found
 
 -- name: records_done
@@ -235,9 +246,7 @@ UPDATE streams SET stopping = 1, failed = :reason WHERE job = :job
 DELETE FROM streams WHERE job = :job
 
 -- name: stream_stops
-SELECT s.stopping = 1 OR s.beat_at < :alive_since AND EXISTS (
-    SELECT 1 FROM streams other WHERE other.submitted_at > s.submitted_at AND other.beat_at >= :alive_since)
-FROM streams s WHERE s.job = :job
+SELECT stopping = 1 FROM streams WHERE job = :job
 
 -- name: keep_copy
 INSERT INTO copies (source, path, original, since) VALUES (:source, :path, :original, :now)

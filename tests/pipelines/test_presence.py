@@ -1,12 +1,14 @@
 """What a stream's worker keeps while it works on it."""
 
 import gzip
+import math
 import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from pipelines import presence
@@ -17,9 +19,9 @@ from pipelines.work import STORE_VARIABLE, Settings, Tick, Work
 from tests.support.logs import NOON, line
 from tidegauge.config import Config, SamplingSection, StoreSection
 from tidegauge.config_sources import SourceSection
-from tidegauge.domain import SECOND
+from tidegauge.domain import SECOND, Block
 from tidegauge.storage import ledger, streams
-from tidegauge.storage.ledger import LEASE, Claim
+from tidegauge.storage.ledger import LEASE, Claim, Claimed
 from tidegauge.storage.status import status
 from tidegauge.storage.store import Store
 from tidegauge.testing.clock import ManualClock
@@ -100,6 +102,42 @@ def test_a_block_that_takes_longer_than_a_lease_stays_with_its_reader(
     assert others == []
     with store.read() as tx:
         assert status(tx, clock.now())["blocks"] == {"planned": 0, "done": 1, "lost": 0}
+
+
+def test_what_cannot_be_read_leaves_room_for_what_comes(
+    store: Store, clock: ManualClock, settings: Settings, tmp_path: Path
+) -> None:
+    stream = msgspec.structs.replace(settings.config.stream, in_flight_blocks=8)
+    settings = msgspec.structs.replace(settings, config=msgspec.structs.replace(settings.config, stream=stream))
+    planner = Plan(settings)
+    planner.setup()
+
+    def look() -> list[Block]:
+        planner.looked = -math.inf
+        clock.advance(SECOND)
+        return [work.block for _, work in planner.process(Tick(f"j:{clock.now()}")) if isinstance(work, Claimed)]
+
+    def fail(blocks: list[Block]) -> None:
+        with store.write() as tx:
+            for block in blocks:
+                ledger.release_block(tx, block, Claim(planner.presence.owner.name, "j", [], clock.now()), "silence")
+
+    for name in "bcdefgh":
+        (tmp_path / f"{name}.jsonl").write_bytes(line(request_id=name) + b"\n")
+    first = look()
+    assert len(first) == 8
+    fail(first)
+    again = look()
+    assert (len(again), len(look())) == (2, 0), "as long as they are in hand"
+    (tmp_path / "new.jsonl").write_bytes(line(request_id="new") + b"\n")
+    assert [Path(block.path).name for block in look()] == ["new.jsonl"]
+    tried = {block.path for block in again}
+    while len(tried) < 8:
+        fail(again)
+        again = look()
+        assert not tried.intersection(block.path for block in again), "each has its turn"
+        tried.update(block.path for block in again)
+    planner.teardown()
 
 
 def test_a_block_that_its_reader_gave_up_is_renewed_no_more(

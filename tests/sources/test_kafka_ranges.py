@@ -8,10 +8,26 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from pipelines.sources import kafka_ranges
 from pipelines.sources.kafka_client import Partition, Sight
-from pipelines.sources.kafka_ranges import PATIENCE, Begin, Extend, Ledger, Lose, Note, Retire, cut, steps
+from pipelines.sources.kafka_planner import KafkaPlanner
+from pipelines.sources.kafka_ranges import (
+    PATIENCE,
+    UNSEEN,
+    Await,
+    Begin,
+    Extend,
+    Ledger,
+    Lose,
+    Note,
+    Retire,
+    cut,
+    steps,
+)
+from tests.support.ingest import Now
 from tidegauge.domain import Encoding
 from tidegauge.errors import SourceError
+from tidegauge.storage import ledger
 from tidegauge.storage.ledger import Generation, Identity
+from tidegauge.storage.store import Store
 
 
 @given(st.integers(0, 500), st.integers(0, 600), st.integers(0, 600), st.integers(1, 50))
@@ -53,13 +69,39 @@ def test_a_partition_that_is_added_later_is_read_from_its_begin() -> None:
     assert todo([generation()], seen(Partition("t", 0, "id", 0, 10), there), latest=True) == [Begin(there, 0, [20])]
 
 
-def test_a_topic_is_begun_at_its_end_once_all_of_it_is_seen() -> None:
+def test_a_topic_is_begun_at_its_end_also_where_it_is_seen_only_later() -> None:
     one, two = Partition("t", 0, "id", 0, 20), Partition("t", 1, "id", 0, 30)
     other = Partition("t2", 0, "id", 0, 5)
     half = seen(one, other, **{"t/1": "no leader"})
-    assert todo([], half, latest=True) == [Begin(other, 5, [])]
-    assert todo([], seen(one, two), latest=True) == [Begin(one, 20, []), Begin(two, 30, [])]
-    assert Begin(one, 0, [20]) in todo([], half), "what is read from its begin need not wait"
+    assert todo([], half, latest=True) == [Begin(one, 20, []), Begin(other, 5, []), Await("t/1")]
+    assert todo([], half) == [Begin(one, 0, [20]), Begin(other, 0, [5])], "what is added is read from its begin anyway"
+    awaited = generation("t/1", 0, inode=UNSEEN)
+    known = [generation("t/0", 20), generation("t2/0", 5), awaited]
+    assert todo(known, half, latest=True) == []
+    whole = seen(one, two, other)
+    assert todo(known, whole, latest=True) == [Retire(awaited, "the partition can be seen"), Begin(two, 30, [])]
+    assert todo([awaited], seen(), latest=True) == [Retire(awaited, "the topic is gone")]
+
+
+@pytest.mark.parametrize("latest", [False, True])
+def test_a_partition_without_a_leader_keeps_no_other_one_of_a_new_topic(store: Store, latest: bool) -> None:
+    clock = Now()
+
+    def look(sight: Sight) -> dict[str, tuple[int, int]]:
+        with store.read() as tx:
+            known = ledger.generations(tx, "s")
+        KafkaPlanner(store, clock, "s", 1000, latest).plan(Ledger(known, {}), sight)
+        with store.read() as tx:
+            found = ledger.generations(tx, "s")
+            return {g.path: (g.identity.planned_to, len(ledger.open_blocks(tx, g.generation))) for g in found}
+
+    one, two = Partition("t", 0, "id", 0, 20), Partition("t", 1, "id", 0, 30)
+    look(seen(one, **{"t/1": "no leader"}))
+    later = look(seen(one._replace(stable=25), **{"t/1": "no leader"}))
+    assert later["t/0"] == (25, 1 if latest else 2)
+    found = look(seen(one._replace(stable=25), two))
+    assert found["t/1"] == (30, 0 if latest else 1)
+    assert look(seen(one._replace(stable=25), two._replace(stable=31)))["t/1"] == (31, 1 if latest else 2)
 
 
 def test_a_partition_that_is_added_while_another_is_dark_is_read_from_its_begin() -> None:

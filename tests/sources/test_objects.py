@@ -240,6 +240,33 @@ def test_a_store_that_answers_no_more_is_not_asked_for_each_object(
     over.set()
 
 
+def test_objects_that_never_answer_keep_no_other_for_longer_than_a_look_each(
+    bucket: Any, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a server that says 503 of some for ever, which its client asks again and again."""
+    for name in "abcde":
+        put(bucket, f"day/{name}.jsonl", compact(10))
+    ask, silent = FileSystems.checksum, {"s3://logs/day/b.jsonl", "s3://logs/day/d.jsonl"}
+
+    def checksum(path: str) -> Any:
+        if path in silent:
+            raise objects._Silence(f"{path}: no answer within 20 s")  # as the test above has it, but at once
+        return ask(path)
+
+    monkeypatch.setattr(FileSystems, "checksum", checksum)
+    monkeypatch.setattr(objects, "LIST_SECONDS", 0.0)
+    monkeypatch.setattr(objects, "REST_SECONDS", 0.0)
+    source = objects.ObjectSource("s3://logs/day/*")
+    assert [look(source, store)[1] for _ in range(3)] == [10, 20, 30]
+    put(bucket, "day/f.jsonl", compact(10))
+    assert look(source, store) == ("s3://logs/day/d.jsonl: no answer within 20 s", 40)
+    silent.remove("s3://logs/day/d.jsonl")
+    assert look(source, store) == ("s3://logs/day/b.jsonl: no answer within 20 s", 40)
+    assert look(source, store)[1] == 50, "of those that did not answer each has its turn"
+    silent.clear()
+    assert look(source, store) == ("", 60)
+
+
 def test_what_is_not_installed_or_not_known_is_said_before_the_job_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match="expected s3://… or gs://…"):
         objects.check("ftp://logs/*")

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from tests.support.effort import effort, know_sizes
 from tests.support.logs import NOON
-from tidegauge.domain import HALLUCINATION, TEST_BLOCK, Deployment, Request
+from tidegauge.domain import HALLUCINATION, TEST_BLOCK, Deployment, Encoding, Request
 from tidegauge.storage import ledger, policies
 from tidegauge.storage.commits import _encode
-from tidegauge.storage.ledger import NEVER, Claim
+from tidegauge.storage.ledger import NEVER, Claim, Generation, Identity
 from tidegauge.storage.store import Row, Store
 
 FEW, MANY = 1_000, 8_000
@@ -216,3 +216,16 @@ def test_what_is_rare_is_found_without_a_look_at_all_of_it(store: Store, query: 
     with store.read() as tx:
         assert sum(row["positives"] for row in tx.rows("positives_by_segment", **EVER)) == 20
         assert tx.value("status_conflicting") == 20
+
+
+def test_a_new_file_is_looked_up_without_a_look_at_all_of_its_source(store: Store) -> None:
+    efforts = []
+    for begin, end in ((0, FEW), (FEW, MANY)):
+        with store.write() as tx:
+            for n in range(begin, end):
+                one = Generation(f"g-{n}", "logs/*", f"logs/{n}", Encoding.PLAIN, "", Identity(), 0, NOON, "live")
+                ledger.insert_generation(tx, one, NOON)
+        know_sizes(store)
+        efforts.append(effort(store, "generations_at", source="logs/*", path="logs/7"))
+    few, many = efforts
+    assert many <= OFTEN * few + 20

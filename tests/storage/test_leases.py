@@ -142,6 +142,19 @@ def test_pending_samples_come_in_the_order_that_is_wanted(samples: Samples, newe
     assert samples.claim("one", "s", 1, newest_first=newest_first) == [first]
 
 
+def test_a_clock_set_back_keeps_no_job_from_pending_samples(samples: Samples, clock: Now) -> None:
+    """Their block was planned in what is the future now; those of one planned just now are not the job's."""
+    for back, free in ((SECOND, 0), (50 * LEASE, 3)):
+        clock.time -= back
+        with samples.store.write() as tx:
+            by = ledger.planned_until(tx, clock.now())
+            assert ledger.count_free_samples(tx, "s", [], clock.now(), 9, planned_by=by) == free
+            for most in (1, 2):
+                claim = Claim("one", "s", ["one"], clock.now())
+                taken = ledger.claim_samples(tx, claim, most, planned_by=by, newest_first=most == 1)
+                assert len(taken) == min(most, free)
+
+
 def test_samples_said_to_be_held_stay_with_their_holder(samples: Samples, clock: Now) -> None:
     assert len(samples.claim("one", "s", until=clock.now() + LEASE)) == 3
     clock.time += LEASE - 1

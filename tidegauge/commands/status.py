@@ -92,9 +92,15 @@ def text(found: Mapping[str, Any]) -> str:
         lines.append(f"quarantined in {source}:")
         examples = found["quarantine_examples"].get(source, {})
         lines += [f"  {reason} {count}{_example(examples.get(reason))}" for reason, count in reasons.items()]
-    for row in found["copies"]:
-        lines.append(f"not read: {plain(row['path'])}, as far as it goes a copy of {plain(row['original'])}")
+    lines += map(_copy, found["copies"])
     return "\n".join(lines)
+
+
+def _copy(row: Mapping[str, Any]) -> str:
+    path, original = plain(row["path"]), plain(row["original"])
+    if path == original:
+        return f"read once: {path}, which two sources name"
+    return f"not read: {path}, as far as it goes a copy of {original}"
 
 
 def _example(row: Mapping[str, Any] | None) -> str:

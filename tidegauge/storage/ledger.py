@@ -137,6 +137,16 @@ def generations(tx: Transaction, source: str) -> list[Generation]:
     return [_generation(row) for row in tx.rows("generations", source=source)]
 
 
+def generations_at(tx: Transaction, source: str, path: str) -> list[Generation]:
+    """Those of them that lie at a path."""
+    return [_generation(row) for row in tx.rows("generations_at", source=source, path=path)]
+
+
+def sources_at(tx: Transaction, path: str) -> set[str]:
+    """Whose generations lie at a path."""
+    return {row["source"] for row in tx.rows("sources_at", path=path)}
+
+
 def gone_generations(tx: Transaction, source: str, most: int) -> list[Generation]:
     """The newest of those that were retired with something read of them."""
     return [_generation(row) for row in tx.rows("gone_generations", source=source, most=most)]
@@ -274,9 +284,12 @@ def _lease(now: Micros) -> dict[str, Micros]:
     return {"horizon": now + 4 * LEASE, "never": NEVER}
 
 
-def claim_blocks(tx: Transaction, claim: Claim, planned_by: Micros, most: int) -> list[Claimed]:
-    """Takes planned blocks that nobody alive works on and that this sweep has not given up, oldest plan first."""
-    taken = tx.rows("claim_blocks", planned_by=planned_by, most=most, **claim.values())
+def claim_blocks(tx: Transaction, claim: Claim, planned_by: Micros, most: int, *, again: bool = True) -> list[Claimed]:
+    """Takes planned blocks that nobody alive works on and that this sweep has not given up, oldest plan first.
+
+    Without `again` none of those that could not be read lately.
+    """
+    taken = tx.rows("claim_blocks", planned_by=planned_by, most=most, again=int(again), **claim.values())
     if not taken:
         return []
     mine = {(row["generation"], row["start"]) for row in taken}
@@ -300,6 +313,11 @@ def in_work(tx: Transaction, live: Sequence[str], now: Micros) -> tuple[int, int
     """Blocks and pending samples that some of these owners hold."""
     arguments = {"live": list(live), "now": now}
     return int(tx.value("count_blocks_in_work", **arguments)), int(tx.value("count_samples_in_work", **arguments))
+
+
+def tried_again(tx: Transaction, live: Sequence[str], now: Micros) -> int:
+    """Blocks in work that could not be read before."""
+    return int(tx.value("count_blocks_tried_again", live=list(live), now=now))
 
 
 def release_block(tx: Transaction, block: Block, claim: Claim, reason: str) -> None:
