@@ -161,9 +161,8 @@ def _unwanted(tx: Transaction, wanted: Objectives) -> list[str]:
         slo = wanted.slo_of(subject["indicator"], subject["intent"])
         levels = slo.levels if slo is not None else ()
         stated = [tickets.ticket_id(KIND, subject | {"burn": level.burn}) for level in levels]
-        ticket = tickets.ticket_id(KIND, subject)
-        if ticket not in stated:
-            found.append(ticket)
+        if row["ticket"] not in stated:
+            found.append(str(row["ticket"]))
     return found
 
 

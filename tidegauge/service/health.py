@@ -72,9 +72,8 @@ def _drift(tx: Transaction, judge_owner: Callable[[str], str], now: Micros) -> N
     rows = tx.rows("surprise", first=int(newest or 0) // TEST_BLOCK - _WINDOW + 1)
     seen = {row["evaluator_hash"] for row in rows}
     for told in tx.rows("open_subjects", kind=_DRIFT):
-        subject = json.loads(told["subject"])
-        if subject["hash"] not in seen:  # nothing was decided by it lately
-            tickets.close_ticket(tx, tickets.ticket_id(_DRIFT, subject), now)
+        if json.loads(told["subject"])["hash"] not in seen:  # nothing was decided by it lately
+            tickets.close_ticket(tx, told["ticket"], now)
     for row in rows:
         returned, positives = int(row["returned"]), int(row["positives"])
         surprise, variance = row["q"] - row["g"], row["qq"] - 2 * row["qg"] + row["gg"]

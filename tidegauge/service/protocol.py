@@ -10,7 +10,7 @@ from typing import Any
 from tidegauge.domain import IncidentState, Micros, Stage
 from tidegauge.errors import UsageError
 from tidegauge.service import tickets
-from tidegauge.storage.store import Transaction
+from tidegauge.storage.store import Row, Transaction
 
 TRANSITIONS: Mapping[Stage, frozenset[Stage]] = {
     Stage.PROPOSED: frozenset({Stage.APPROVED, Stage.VERIFIED, Stage.FAILED, Stage.CANCELLED}),
@@ -66,18 +66,16 @@ def close_tickets(tx: Transaction, incident: str, now: Micros) -> None:
     """Those about an incident that is over."""
     row = tx.first("incident", incident=incident)
     assert row is not None
-    about = {FAILED: failed_subject(tx, incident)}
+    about = {FAILED: failed_subject(row)}
     about[HISTORICAL] = tickets.subject_of(row["indicator"], row["intent"], row["deployment"], int(row["episode"]))
     about[CANARY] = {"canary": json.loads(row["evidence"]).get("canary"), "deployment": row["deployment"]}
     for kind, subject in about.items():
         tickets.close_ticket(tx, tickets.ticket_id(kind, subject), now)
 
 
-def failed_subject(tx: Transaction, incident: str) -> dict[str, Any]:
-    """What the ticket about a rollback that failed is about."""
-    row = tx.first("incident", incident=incident)
-    assert row is not None
-    return {"incident": incident, "intent": row["intent"], "deployment": row["deployment"]}
+def failed_subject(row: Row) -> dict[str, Any]:
+    """What the ticket about a rollback that failed is about, by the row of its incident."""
+    return {name: row[name] for name in ("incident", "intent", "deployment")}
 
 
 def note(

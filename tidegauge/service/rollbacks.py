@@ -180,8 +180,7 @@ def fail(tx: Transaction, row: Row, why: str, now: Micros) -> None:
         _measure(tx, row, now)
     move(tx, row["incident"], Stage.FAILED, who=TIDEGAUGE, why=why, now=now)
     owner = tx.value("owner_of_incident", incident=row["incident"]) or "platform"
-    subject = failed_subject(tx, row["incident"])
-    tickets.open_ticket(tx, kind=FAILED, subject=subject, owner=owner, evidence={"why": why}, now=now)
+    tickets.open_ticket(tx, kind=FAILED, subject=failed_subject(row), owner=owner, evidence={"why": why}, now=now)
 
 
 def check(tx: Transaction, terms: RollbackSection, now: Micros) -> None:
