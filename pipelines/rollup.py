@@ -354,9 +354,11 @@ class Rollup:
         found = [names[number] for number in numbers.tolist()]
         ids = self._book.row_ids(found)
         order, table = _sorted_rows(keys // _WIDTH, ids[where], sums)
-        histograms = (self._histograms(self._latency), self._histograms(self._retrieval))
-        parts = [[part.get(key, b"") for key in keys[order].tolist()] for part in histograms]
-        rows = [(*row, *both) for row, *both in zip(table, *parts, strict=True)]
+        latency, retrieval = self._histograms(self._latency), self._histograms(self._retrieval)
+        rows = [
+            (*row, latency.get(key, b""), retrieval.get(key, b""))
+            for row, key in zip(table, keys[order].tolist(), strict=True)
+        ]
         return dict(zip(ids.tolist(), found, strict=True)), rows
 
     def _days(self) -> tuple[dict[int, Names], list[tuple[Any, ...]]]:

@@ -216,9 +216,8 @@ class _BlockScan:
     def _rolled_up(self) -> RollupRows:
         """All until now; a block of very many names comes in parts."""
         rows = self._rollup.rows()
-        if self._rollup.last_event is not None:
-            known = (self._rollup.last_event, self._last_event)
-            self._last_event = max(event for event in known if event is not None)
+        events = (self._last_event, self._rollup.last_event)
+        self._last_event = max((event for event in events if event is not None), default=None)
         return rows if self._part is None else together(self._part, rows)
 
     def result(self) -> BlockResult:

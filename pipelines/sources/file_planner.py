@@ -138,9 +138,11 @@ class FilePlanner:
         """The path under which this very file is read already: a link leads to it, or two globs name it."""
         if here := places.get(os.path.realpath(path)):
             return here
+        others = self._planning.sources - {source}
+        if not others:
+            return None
         with self._store.read() as tx:
-            readers = ledger.sources_at(tx, path)
-        return path if readers & (self._planning.sources - {source}) else None
+            return path if ledger.sources_at(tx, path) & others else None
 
     def _strays(self, source: str) -> list[Generation]:
         """What sources have read that this job does not have: their glob or their folder may have changed.

@@ -136,23 +136,27 @@ def read_block(block: Block, identity: Identity) -> Iterator[bytes]:
                 yield from read_archive(file, block.path, block.start, block.stop)
         else:
             with closing(open_log(block.path, block.encoding)) as log:
-                log.seek(block.start)
-                left = block.stop - block.start
-                while left:
-                    data = log.read(min(READ_BYTES, left))
-                    if not data:
-                        raise SourceChanged(f"{block.path}: ends before byte {block.stop}, which was planned")
-                    # A line that is cut off is read again, which is cheaper than putting all of them together anew.
-                    if block.encoding == Encoding.PLAIN and (end := data.rfind(b"\n") + 1):
-                        log.seek(end - len(data), os.SEEK_CUR)
-                        data = data[:end]
-                    left -= len(data)
-                    yield data
+                yield from _read_range(log, block)
     except FileNotFoundError as error:
         raise SourceChanged(f"{block.path}: is gone") from error
     except OSError as error:
         raise SourceError(f"{block.path}: {error}") from error
     _check(block, identity)
+
+
+def _read_range(log: BinaryIO, block: Block) -> Iterator[bytes]:
+    log.seek(block.start)
+    left = block.stop - block.start
+    while left:
+        data = log.read(min(READ_BYTES, left))
+        if not data:
+            raise SourceChanged(f"{block.path}: ends before byte {block.stop}, which was planned")
+        # A line that is cut off is read again, which is cheaper than putting all of them together anew.
+        if block.encoding == Encoding.PLAIN and (end := data.rfind(b"\n") + 1):
+            log.seek(end - len(data), os.SEEK_CUR)
+            data = data[:end]
+        left -= len(data)
+        yield data
 
 
 def _check(block: Block, identity: Identity) -> None:
